@@ -45,7 +45,8 @@ struct mw_poll {
 /* Runs once, soon, from the loop. The host owns every field but `run`. */
 struct mw_defer {
     void (*run)(mw_defer *defer);
-    mw_defer *next;
+    mw_defer *next, *prev;
+    uint64_t order; /* first queued, first run, over all hosts of a virtual world */
     bool queued;
 };
 
@@ -78,7 +79,9 @@ typedef struct mw_host_ops {
     void (*defer)(mw_host *host, mw_defer *defer);
     void (*defer_cancel)(mw_host *host, mw_defer *defer);
 
-    /* The same, from any thread. `defer` must not be queued by any other means; its owner holds the host meanwhile. */
+    /* The same, from any thread; may be posted again while it is queued or runs. `defer` must not be queued by any
+     * other means; its owner holds the host meanwhile. Order against plain defers is open. (virtual: the world's thread
+     * only, asserted.) */
     void (*post)(mw_host *host, mw_defer *defer);
 
     /* Work is under way elsewhere (a thread that will post): keep the loop alive until release. Any thread. */

@@ -14,12 +14,13 @@ struct uv_loop_s;
 typedef void (*mw_log_sink)(void *arg, mw_log_level level, const char *component, const char *line);
 
 /* A host on `loop`, which the application owns and runs; NULL = a loop of the host's own. `sink` NULL = drop the log.
- * Errors: MW_ENO_MEMORY, MW_EIO. */
+ * The calling thread is the host's thread from now on. Errors: MW_ENO_MEMORY, MW_EIO. */
 int mw_uv_host_new(struct uv_loop_s *loop, mw_log_sink sink, void *sink_arg, mw_host **ret_host, mw_error *err);
 
 /* Close the host's handles. On an own loop this runs the loop until they are closed; on the application's loop the
  * memory is released by the loop's next turns, and `host` is not to be used again. All timers and polls must be
- * stopped, all holds released (asserted). NULL is allowed. */
+ * stopped, no defer queued, all holds released (asserted). On an own loop not from a callback of it. NULL is allowed.
+ */
 void mw_uv_host_free(mw_host *host);
 
 struct uv_loop_s *mw_uv_host_loop(mw_host *host);
