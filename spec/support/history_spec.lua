@@ -296,7 +296,7 @@ describe("the history checker", function()
       ["an entry added twice"] = { "added", "/a", { revision = 2 } },
       ["an update of what was not there"] = { "updated", "/b", { revision = 2 } },
       ["a removal of what was not there"] = { "removed", "/b", { revision = 2 } },
-      ["an update that skips the end of an incarnation"] = { "updated", "/a", { revision = 2, created = 2, version = 1 } },
+      ["an update across incarnations"] = { "updated", "/a", { revision = 2, created = 2, version = 1 } },
       ["an update with another value before"] = { "updated", "/a", { previous = "u", revision = 2, version = 1 } },
       ["an update without a new version"] = { "updated", "/a", { previous = "v", revision = 2 } },
       ["an update without a new revision"] = { "updated", "/a", { previous = "v", version = 1 } },

@@ -108,8 +108,10 @@ local function holds_of(history, report)
   for _, record in ipairs(history.records) do
     local name = record.lock and record.client and table.concat({ record.client, record.lock, record.token or "" }, " ")
     if record.what == "held" then
-      open[name] = { lock = record.lock, client = record.client, token = record.token, spans = { { from = record.time } } }
-      table.insert(holds, open[name])
+      local hold = { lock = record.lock, client = record.client, token = record.token }
+      hold.spans = { { from = record.time } }
+      open[name] = hold
+      table.insert(holds, hold)
     elseif record.what == "dropped" and not open[name] then
       report("bad history", "%s dropped %s, which it did not hold", record.client, record.lock)
     elseif record.what == "dropped" then

@@ -27,7 +27,7 @@ local function apply(view, event, report)
     wrong("with another incarnation (%s, before %s)", show(event.created), show(known.created))
   elseif event.type == "updated" and event.previous ~= known.value then
     wrong("tells %s as the value before, which was %s", show(event.previous), show(known.value))
-  elseif event.type == "updated" and not (event.version > known.version) then
+  elseif event.type == "updated" and event.version <= known.version then
     wrong("with version %s after %s", show(event.version), show(known.version))
   elseif event.type == "removed" and event.value ~= known.value then
     wrong("tells %s as the last value, which was %s", show(event.value), show(known.value))
