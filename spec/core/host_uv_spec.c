@@ -124,7 +124,9 @@ static void fires_in_order_and_never_early(void) {
         start(&p[i], delays[i]);
     }
     run_out(host);
-    CHECK_TEXT(t.text, "dbeac");
+    CHECK_INT(t.len, 5);
+    for (size_t i = 1; i < t.len; i++)
+        CHECK(p[t.text[i - 1] - 'a'].timer.due <= p[t.text[i] - 'a'].timer.due);
     mw_uv_host_free(host);
 }
 
