@@ -31,9 +31,11 @@ typedef struct mw_registry_config {
 /* Errors: MW_EINVALID (namespace, options), MW_EUNSUPPORTED, MW_ENO_MEMORY. Connecting goes on in the background. */
 int mw_registry_open(const mw_registry_config *config, mw_registry **ret_registry, mw_error *err);
 
-/* Withdraw registrations, release locks, end the session, fail what is outstanding with MW_ECLOSED, then call `closed`
- * (may be NULL) from the loop: the registry's memory is gone when it returns. `patience` bounds the wait for the
- * server. Calling it twice is misuse. */
+/* Handles (locks, subscriptions ...) may be freed before or after closing, but before the host.
+ *
+ * Close: withdraw registrations, release locks, end the session, fail what is outstanding with MW_ECLOSED, then call
+ * `closed` (may be NULL) from the loop: the registry's memory is gone when it returns and the last handle is freed.
+ * `patience` bounds the wait for the server. Calling it twice is misuse. */
 void mw_registry_close(mw_registry *registry, mw_time patience, void (*closed)(void *arg), void *arg);
 
 /* The same, but as a crash would: the session is left to its timeout. */
@@ -249,9 +251,9 @@ void mw_registration_free(mw_registration *registration);
 /* ---- Backends ------------------------------------------------------------------------------------------------------
  */
 
-/* Built in ("memory"), or loaded from `mw_backend_<name>.so` in `directories` (colon-separated), else in
- * $MOONWATCH_BACKENDS, else where it was installed. Errors: MW_EUNSUPPORTED (no such backend, its client library is
- * missing, its table is too old or incomplete: the message says which). */
+/* Load `mw_backend_<name>.so` from `directories` (colon-separated, may be NULL), else from $MOONWATCH_BACKENDS, else
+ * from where it was installed. Errors: MW_EUNSUPPORTED (no such backend, its client library is missing, its table is
+ * too old or incomplete: the message says which). The memory backend is linked in instead: `mw_backend_memory`. */
 int mw_backend_find(const char *name, const char *directories, const mw_backend **ret_backend, mw_error *err);
 
 /* 0 when the table is complete for this core; MW_EUNSUPPORTED naming the missing slot. */
