@@ -1,0 +1,286 @@
+/* One context per lua_State: made, found again, closed. */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_BUDGET (5 * MW_SECOND)
+#define LOG_OFF ((mw_log_level)(MW_LOG_ERROR + 1))
+
+/* At the end of a plain script, for its tasks and then for the server. */
+#define LAST_PATIENCE (2 * MW_SECOND)
+
+/* Its address names the context in a state's registry. */
+static const char context_key = 0;
+
+/* ---- Log of a plain script --------------------------------------------------------------------------------------- */
+
+static const char *const levels[] = {"debug", "info", "warn", "error"};
+
+static mw_log_level level_from_environment(void) {
+    const char *wanted = getenv("MOONWATCH_LOG");
+    if (wanted && strcmp(wanted, "off") == 0)
+        return LOG_OFF;
+    for (int i = 0; wanted && i < 4; i++) {
+        if (strcmp(wanted, levels[i]) == 0)
+            return (mw_log_level)i;
+    }
+    return MW_LOG_INFO;
+}
+
+/* The program that a plain script is has no other place for its log. Any thread: one call writes the line. */
+static void log_to_stderr(void *arg, mw_log_level level, const char *component, const char *line) {
+    const mw_lua *lua = arg;
+    if (level < lua->log_level)
+        return;
+    char out[1200], when[32];
+    struct timespec now;
+    struct tm local;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)localtime_r(&now.tv_sec, &local);
+    (void)strftime(when, sizeof when, "%H:%M:%S", &local);
+    int length =
+        snprintf(out, sizeof out, "%s.%03ld %-5s %s: %s", when, now.tv_nsec / 1000000, levels[level], component, line);
+    size_t used = (size_t)length < sizeof out ? (size_t)length : sizeof out - 1;
+    out[used < sizeof out - 1 ? used++ : sizeof out - 2] = '\n';
+    (void)!write(STDERR_FILENO, out, used);
+}
+
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+
+mw_lua *mw_lua_of(lua_State *L) {
+    (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key);
+    mw_lua *lua = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return lua;
+}
+
+mw_lua *mw__lua(lua_State *L) {
+    mw_lua *lua = mw_lua_of(L);
+    if (!lua || lua->closed)
+        (void)luaL_error(L, "moonwatch is closed in this Lua state");
+    return lua;
+}
+
+static int context_gc(lua_State *L);
+
+static int make_context(lua_State *L) {
+    const mw_lua_config *config = lua_touserdata(L, 1);
+    mw_lua *lua = lua_newuserdatauv(L, sizeof *lua, 1);
+    memset(lua, 0, sizeof *lua);
+    lua->closed = true; /* until it is whole */
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, context_gc);
+    lua_setfield(L, -2, "__gc");
+    (void)lua_setmetatable(L, -2);
+    lua->work = lua_newthread(L);
+    (void)lua_setiuservalue(L, -2, 1);
+    lua_sethook(lua->work, NULL, 0, 0);
+    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    lua->main = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    (void)luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, mw_lua_open_module);
+    lua_setfield(L, -2, "moonwatch.core");
+    lua_pop(L, 1);
+    if (config)
+        lua->config = *config;
+    if (!lua->config.budget)
+        lua->config.budget = DEFAULT_BUDGET;
+    lua->pid = (int)getpid();
+    lua->duration_ref = lua->size_ref = LUA_NOREF;
+    lua->log_level = level_from_environment();
+    lua->closed = false;
+    if (lua->config.host)
+        mw__process_init(&lua->real, lua, lua->config.host, NULL);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
+    return 0;
+}
+
+int mw_lua_open(lua_State *L, const mw_lua_config *config, mw_lua **ret_lua, mw_error *err) {
+    if (mw_lua_of(L))
+        return mw_fail(err, MW_EINVALID, "the Lua state has a Moonwatch context already");
+    lua_pushcfunction(L, make_context);
+    lua_pushlightuserdata(L, (void *)config);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        return mw_fail(err, MW_ENO_MEMORY, "not enough memory for a Moonwatch context");
+    }
+    if (ret_lua)
+        *ret_lua = mw_lua_of(L);
+    return MW_OK;
+}
+
+void mw_lua_set_limits(mw_lua *lua, mw_time budget, size_t memory_limit) {
+    lua->config.budget = budget ? budget : DEFAULT_BUDGET;
+    lua->config.memory_limit = memory_limit;
+    for (mw_task *task = lua->tasks; task; task = task->next)
+        mw__budget_install(task->co, lua);
+    for (mw_task *task = lua->spare; task; task = task->next)
+        mw__budget_install(task->co, lua);
+}
+
+mw_process *mw__process_real(lua_State *L) {
+    mw_lua *lua = mw__lua(L);
+    if (lua->real.host)
+        return &lua->real;
+    mw_error err;
+    mw_host *host = NULL;
+    mw_log_sink sink = lua->config.sink ? lua->config.sink : log_to_stderr;
+    void *arg = lua->config.sink ? lua->config.sink_arg : lua;
+    if (mw_uv_host_new(NULL, sink, arg, &host, &err) != MW_OK)
+        (void)luaL_error(L, "%s", err.message);
+    lua->owns_host = true;
+    mw__process_init(&lua->real, lua, host, NULL);
+    return &lua->real;
+}
+
+mw_process *mw__process_here(lua_State *L) {
+    mw_lua *lua = mw__lua(L);
+    if (lua->current)
+        return lua->current->process;
+    return lua->world ? mw__world_main(L, lua->world) : mw__process_real(L);
+}
+
+/* ---- Protected calls --------------------------------------------------------------------------------------------- */
+
+int mw_lua_call(lua_State *L, int nargs, int nresults, mw_error *err) {
+    int base = lua_gettop(L) - nargs;
+    lua_pushcfunction(L, mw__traceback);
+    lua_insert(L, base);
+    int status = lua_pcall(L, nargs, nresults, base);
+    lua_remove(L, base);
+    if (status == LUA_OK)
+        return MW_OK;
+    int code = mw__error_status(L, -1);
+    char text[sizeof err->message];
+    mw__error_text(L, -1, text, sizeof text);
+    lua_pop(L, 1);
+    return mw_fail(err, code, "%s", text);
+}
+
+/* ---- Closing ----------------------------------------------------------------------------------------------------- */
+
+typedef struct mw_closer {
+    mw_lua *lua;
+    mw_runnable run;
+    mw_timer patience;
+    mw_time span;
+    bool registries; /* have been told to close */
+    void (*done)(void *arg);
+    void *arg;
+} mw_closer;
+
+static void close_on(mw_runnable *run) {
+    mw_closer *closer = mw_container(run, mw_closer, run);
+    mw_lua *lua = closer->lua;
+    if (lua->tasks)
+        return;
+    if (!closer->registries) {
+        closer->registries = true;
+        mw_timer_stop(lua->real.host, &closer->patience);
+        for (mw_lua_registry *one = lua->real.registries, *next; one; one = next) {
+            next = one->next;
+            mw__registry_close(one, closer->span, !one->own);
+        }
+    }
+    if (lua->real.registries || !lua->closer)
+        return;
+    lua->closer = NULL;
+    lua->closed = true;
+    void (*done)(void *) = closer->done;
+    void *arg = closer->arg;
+    free(closer);
+    if (done)
+        done(arg);
+}
+
+static void drop_tasks(mw_lua *lua) {
+    while (lua->tasks)
+        mw__task_drop(lua->tasks);
+}
+
+static void impatient(mw_timer *timer) {
+    mw_closer *closer = mw_container(timer, mw_closer, patience);
+    for (mw_task *task = closer->lua->tasks; task; task = task->next)
+        mw_log(task->process->host, MW_LOG_WARN, "lua", "%s did not end when it was cancelled: dropped",
+               task->name[0] ? task->name : "a task");
+    drop_tasks(closer->lua);
+}
+
+void mw__closer_poke(mw_lua *lua) {
+    if (lua->closer)
+        mw__process_ready(&lua->real, &lua->closer->run);
+}
+
+void mw_lua_close(mw_lua *lua, mw_time patience, void (*done)(void *arg), void *arg) {
+    mw__worlds_close(lua);
+    mw_closer *closer = calloc(1, sizeof *closer);
+    if (!closer || !lua->real.host) { /* nothing real was ever used; or no memory, and then everything is dropped */
+        free(closer);
+        lua->closing = lua->closed = true;
+        drop_tasks(lua);
+        if (done)
+            done(arg);
+        return;
+    }
+    lua->closing = true;
+    lua->closer = closer;
+    closer->lua = lua;
+    closer->run.run = close_on;
+    closer->patience.fire = impatient;
+    closer->span = patience;
+    closer->done = done;
+    closer->arg = arg;
+    (void)mw_timer_start(lua->real.host, &closer->patience, patience);
+    for (mw_task *task = lua->tasks; task;) {
+        if (!task->cancelled) {
+            mw__task_cancel(task);
+            task = lua->tasks; /* more than one may have ended */
+        } else {
+            task = task->next;
+        }
+    }
+    mw__closer_poke(lua);
+}
+
+static void set_flag(void *arg) {
+    *(bool *)arg = true;
+}
+
+static void release(mw_lua *lua) {
+    while (lua->awaits)
+        mw__await_free(lua->awaits);
+    for (mw_task *task = lua->spare, *next; task; task = next) {
+        next = task->next;
+        free(task);
+    }
+    lua->spare = NULL;
+    if (!lua->real.host)
+        return;
+    mw__process_release(&lua->real);
+    if (lua->owns_host)
+        mw_uv_host_free(lua->real.host);
+    lua->real.host = NULL;
+}
+
+/* The state ends. A forked child leaves everything alone: the connections are its parent's. */
+static int context_gc(lua_State *L) {
+    mw_lua *lua = lua_touserdata(L, 1);
+    if (lua->pid != (int)getpid())
+        return 0;
+    if (!lua->closed && !lua->closing) {
+        bool done = false, alive = true;
+        mw_lua_close(lua, LAST_PATIENCE, set_flag, &done);
+        lua->looping++; /* finalizers may not wait */
+        while (!done && alive && (lua->owns_host || lua->config.step))
+            alive =
+                lua->config.step ? lua->config.step(lua->config.step_arg, true) : mw_uv_host_step(lua->real.host, true);
+    }
+    lua->closed = true;
+    release(lua);
+    return 0;
+}

@@ -1,0 +1,67 @@
+/* The module `moonwatch.core`: what scripts/moonwatch/ builds the library of. */
+#include "internal.h"
+
+#include <math.h>
+
+/* log(level, text) */
+static int core_log(lua_State *L) {
+    static const char *const names[] = {"debug", "info", "warn", "error", NULL};
+    int level = luaL_checkoption(L, 1, NULL, names);
+    mw_log(mw__process_here(L)->host, (mw_log_level)level, "script", "%s", luaL_checkstring(L, 2));
+    return 0;
+}
+
+/* durations(parse): what turns text into seconds, or returns nil and what is wrong. */
+static int core_durations(lua_State *L) {
+    mw_lua *lua = mw__lua(L);
+    mw__check_function(L, 1, "durations", "parse");
+    luaL_unref(L, LUA_REGISTRYINDEX, lua->duration_ref);
+    lua_settop(L, 1);
+    lua->duration_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+/* seconds(duration, function, name): the number of a duration; raises as our functions do. */
+static int core_seconds(lua_State *L) {
+    mw_time span = mw__check_duration(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+    lua_pushnumber(L, span == MW_FOREVER ? (lua_Number)HUGE_VAL : (lua_Number)span / 1e9);
+    return 1;
+}
+
+/* limits{budget=, memory=} */
+static int core_limits(lua_State *L) {
+    struct {
+        mw_time budget;
+        lua_Integer memory;
+    } limits;
+    static const mw_option_spec specs[] = {{"budget", MW_OPTION_DURATION, offsetof(__typeof__(limits), budget), NULL},
+                                           {"memory", MW_OPTION_INTEGER, offsetof(__typeof__(limits), memory), NULL},
+                                           {NULL, 0, 0, NULL}};
+    mw_lua *lua = mw__lua(L);
+    limits.budget = lua->config.budget;
+    limits.memory = (lua_Integer)lua->config.memory_limit;
+    mw__check_options(L, 1, "limits", specs, &limits);
+    if (limits.memory < 0)
+        return mw__bad_argument(L, "limits", "memory", "a size in bytes expected");
+    mw_lua_set_limits(lua, limits.budget, (size_t)limits.memory);
+    return 0;
+}
+
+int mw_lua_open_module(lua_State *L) {
+    mw_error err;
+    if (!mw_lua_of(L) && mw_lua_open(L, NULL, NULL, &err) != MW_OK)
+        return luaL_error(L, "%s", err.message);
+    static const luaL_Reg functions[] = {{"log", core_log},
+                                         {"durations", core_durations},
+                                         {"seconds", core_seconds},
+                                         {"limits", core_limits},
+                                         {NULL, NULL}};
+    luaL_newlib(L, functions);
+    lua_newtable(L);
+    lua_setfield(L, -2, "classes");
+    mw__error_open(L);
+    mw__task_open(L);
+    mw__registry_open(L);
+    mw__world_open(L);
+    return 1;
+}

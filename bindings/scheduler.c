@@ -1,0 +1,203 @@
+/* Queues of what is ready to run, turns of the loop, and waiting: in a task by yielding, outside by running the loop.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Things run in one turn; I/O gets its own between turns. */
+#define BATCH 128
+
+/* ---- Queues ------------------------------------------------------------------------------------------------------ */
+
+void mw__queue_push(mw_run_queue *queue, mw_runnable *item) {
+    if (item->queued)
+        return;
+    item->queued = true;
+    item->next = NULL;
+    item->prev = queue->last;
+    if (queue->last)
+        queue->last->next = item;
+    else
+        queue->first = item;
+    queue->last = item;
+}
+
+void mw__queue_remove(mw_run_queue *queue, mw_runnable *item) {
+    if (!item->queued)
+        return;
+    item->queued = false;
+    if (item->prev)
+        item->prev->next = item->next;
+    else
+        queue->first = item->next;
+    if (item->next)
+        item->next->prev = item->prev;
+    else
+        queue->last = item->prev;
+}
+
+/* ---- Processes --------------------------------------------------------------------------------------------------- */
+
+static void run_urgent(mw_process *process) {
+    for (mw_runnable *item; (item = process->urgent.first);) {
+        mw__queue_remove(&process->urgent, item);
+        item->run(item);
+    }
+}
+
+void mw__process_check(mw_process *process) {
+    for (mw_lua_registry *one = process->registries; one; one = one->next) {
+        if (one->registry && !one->closing)
+            mw_registry_check_session(one->registry);
+    }
+    run_urgent(process);
+}
+
+static void turn(mw_defer *defer) {
+    mw_process *process = mw_container(defer, mw_process, turn);
+    run_urgent(process);
+    for (int i = 0; i < BATCH && process->ready.first; i++) {
+        mw_runnable *item = process->ready.first;
+        mw__process_check(process);
+        if (process->ready.first != item) /* `lost` has ended it */
+            continue;
+        mw__queue_remove(&process->ready, item);
+        item->run(item);
+    }
+    if (process->ready.first || process->urgent.first)
+        mw_defer_run(process->host, &process->turn);
+}
+
+void mw__process_ready(mw_process *process, mw_runnable *item) {
+    mw__queue_push(&process->ready, item);
+    mw_defer_run(process->host, &process->turn);
+}
+
+void mw__process_urgent(mw_process *process, mw_runnable *item) {
+    mw__queue_push(&process->urgent, item);
+    mw_defer_run(process->host, &process->turn);
+}
+
+void mw__process_init(mw_process *process, mw_lua *lua, mw_host *host, mw_lua_world *world) {
+    process->lua = lua;
+    process->host = host;
+    process->world = world;
+    process->turn.run = turn;
+    process->next = lua->processes;
+    lua->processes = process;
+}
+
+void mw__process_release(mw_process *process) {
+    mw_process **at = &process->lua->processes;
+    while (*at && *at != process)
+        at = &(*at)->next;
+    if (*at)
+        *at = process->next;
+    mw_defer_cancel(process->host, &process->turn);
+}
+
+/* ---- Waiting ----------------------------------------------------------------------------------------------------- */
+
+void *mw__await_new(mw_lua *lua, size_t size, int (*finish)(lua_State *, mw_await *), void (*drop)(mw_await *)) {
+    mw_await *await = calloc(1, size);
+    if (!await)
+        return NULL;
+    await->lua = lua;
+    await->finish = finish;
+    await->drop = drop;
+    await->next = lua->awaits;
+    if (lua->awaits)
+        lua->awaits->prev = await;
+    lua->awaits = await;
+    return await;
+}
+
+void mw__await_free(mw_await *await) {
+    if (await->next)
+        await->next->prev = await->prev;
+    if (await->prev)
+        await->prev->next = await->next;
+    else
+        await->lua->awaits = await->next;
+    if (await->release)
+        await->release(await);
+    free(await);
+}
+
+void mw__await_done(mw_await *await) {
+    await->done = true;
+    if (await->task)
+        mw__process_ready(await->task->process, &await->task->run);
+}
+
+static void raise_if_cancelled(lua_State *L, mw_task *task) {
+    if (!task->raise)
+        return;
+    task->raise = false;
+    mw_str none = {0};
+    mw__push_error(L, MW_ECANCELLED, "the task was cancelled", none, NULL);
+    (void)lua_error(L);
+}
+
+void mw__must_be_able_to_wait(lua_State *L, const char *what) {
+    mw_lua *lua = mw__lua(L);
+    if (lua->pid != (int)getpid())
+        (void)luaL_error(L, "'%s' cannot be used in a forked child: its connections belong to the parent", what);
+    if (!lua->current) {
+        if (lua->looping)
+            (void)luaL_error(L, "'%s' cannot wait here (in a finalizer, or in a callback of the loop)", what);
+        return;
+    }
+    if (lua->current->co != L)
+        (void)luaL_error(L, "'%s' cannot wait inside a coroutine of your own; use mw.spawn", what);
+    if (!lua_isyieldable(L))
+        (void)luaL_error(L, "'%s' cannot wait here (called through C, from sort, gsub, a finalizer or the like)", what);
+    raise_if_cancelled(L, lua->current);
+}
+
+static int resumed(lua_State *L, int status, lua_KContext context) {
+    raise_if_cancelled(L, mw__lua(L)->current);
+    mw_await *await = (mw_await *)context;
+    return await->finish(L, await);
+}
+
+/* One turn of the loop that `process` lives on; false = nothing is left to do. */
+static bool step(mw_lua *lua, mw_process *process) {
+    if (process->world)
+        return mw__world_step(process->world);
+    if (lua->config.step)
+        return lua->config.step(lua->config.step_arg, true);
+    return mw_uv_host_step(process->host, true);
+}
+
+static int wait_outside(lua_State *L, mw_process *process, mw_await *await) {
+    mw_lua *lua = await->lua;
+    if (!process->world && !lua->owns_host && !lua->config.step) {
+        await->drop(await);
+        return luaL_error(L, "a call that waits can only be used in a task: the application runs the loop");
+    }
+    bool alive = true;
+    lua->looping++;
+    while (!await->done && alive)
+        alive = step(lua, process);
+    if (await->done)
+        mw__process_check(process);
+    lua->looping--;
+    if (!await->done) {
+        await->drop(await);
+        return luaL_error(L, "nothing is left that could end this wait");
+    }
+    return await->finish(L, await);
+}
+
+int mw__wait(lua_State *L, mw_process *process, mw_await *await) {
+    mw_task *task = await->lua->current;
+    if (!task)
+        return wait_outside(L, process, await);
+    if (await->done)
+        return await->finish(L, await);
+    await->task = task;
+    task->await = await;
+    return lua_yieldk(L, 0, (lua_KContext)await, resumed);
+}

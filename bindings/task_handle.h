@@ -1,0 +1,17 @@
+/* A task as scripts hold it: outlives the task, and keeps what it ended with. */
+#ifndef MOONWATCH_BINDINGS_TASK_HANDLE_H
+#define MOONWATCH_BINDINGS_TASK_HANDLE_H
+
+#include "internal.h"
+
+/* Userdata; user value 1: a table of the results, or of the one error. */
+typedef struct mw_task_handle {
+    mw_task *task; /* NULL once ended */
+    mw_outcome outcome;
+    int results;
+} mw_task_handle;
+
+/* The task ends: keep its results in the handle, and wake who joins it. */
+void mw__handle_settle(mw_task *task);
+
+#endif
