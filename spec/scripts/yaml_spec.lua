@@ -22,7 +22,8 @@ empty:
 list: [1, two, {three: 3}]
 ]])
         assert.same({
-            text = "plain text", quoted = "5", number = 5, float = 2500.0, hex = 31, yes = "yes", on = true, off = false,
+            text = "plain text", quoted = "5", number = 5, float = 2500.0, hex = 31, yes = "yes",
+            on = true, off = false,
             nothing = yaml.null, empty = yaml.null, list = { 1, "two", { three = 3 } },
         }, value)
     end)

@@ -1,0 +1,308 @@
+--- Typed reading of a YAML tree against a description, collecting every complaint with file, line and column.
+--
+-- A description is a table: { kind = "duration", initial = "5s", help = "..." }. Kinds: string, integer, number,
+-- boolean, duration (seconds), size (bytes), path (of the file system, relative to the configuration), secret, choice
+-- (`of`), list (`of` a description), map (`keys`: name -> description; `open` = leave others alone), free (anything).
+local duration = require "moonwatch.duration"
+local size = require "moonwatch.size"
+local suggest = require "moonwatch.suggest"
+local url = require "moonwatch.url"
+local yaml = require "moonwatch.yaml"
+
+local M = {}
+
+---@class moonwatch.Reader
+---@field file string          for complaints
+---@field folder string        what relative paths are relative to
+---@field where table          from yaml.parse
+---@field complaints string[]
+---@field getenv fun(name: string): string?
+local Reader = {}
+Reader.__index = Reader
+
+function M.reader(file, where, getenv)
+    return setmetatable({
+        file = file, folder = file:match "^(.*/)" or "", where = where, complaints = {}, getenv = getenv or os.getenv,
+    }, Reader)
+end
+
+function Reader:complain(place, why, ...)
+    table.insert(self.complaints, ("%s:%s: %s"):format(self.file, place, why:format(...)))
+    return nil
+end
+
+--- The place of `key` (or of its value) in the table `map`.
+function Reader:place(map, key, of_value)
+    local marks = self.where[map]
+    local list = marks and (of_value and marks.values or marks.keys)
+    return list and list[key] or marks and marks.here or "1:1"
+end
+
+--- `${NAME}` and `${NAME:-otherwise}`; `$${` is a plain `${`.
+function Reader:expand(text, place)
+    local ok = true
+    local expanded = text:gsub("(%$?)%${([^}]*)}", function(escape, inside)
+        if escape ~= "" then
+            return "${" .. inside .. "}"
+        end
+        local name, otherwise = inside:match "^([%a_][%w_]*):%-(.*)$"
+        name = name or inside:match "^[%a_][%w_]*$"
+        local value = name and self.getenv(name)
+        if not name then
+            ok = self:complain(place, "${%s} names no variable; write ${NAME} or ${NAME:-otherwise}", inside)
+        elseif otherwise and (value == nil or value == "") then
+            value = otherwise
+        elseif value == nil then
+            ok = self:complain(place, "the environment has no %s; set it, or write ${%s:-otherwise}", name, name)
+        end
+        return value or ""
+    end)
+    return ok and expanded or nil
+end
+
+local function say(value)
+    if value == yaml.null then
+        return "nothing"
+    elseif type(value) == "table" then
+        return #value > 0 and "a list" or "a mapping"
+    end
+    return ({ string = "a text", number = "a number", boolean = "a boolean" })[type(value)]
+end
+
+local scalar = {}
+
+function scalar.string(value)
+    if type(value) == "table" and #value > 0 then -- servers: [a, b]
+        for _, item in ipairs(value) do
+            if type(item) == "table" then
+                return nil, "a list of texts was expected"
+            end
+        end
+        return table.concat(value, ",")
+    elseif type(value) == "table" then
+        return nil, "a text was expected, not " .. say(value)
+    end
+    return tostring(value)
+end
+scalar.secret = scalar.string
+
+function scalar.number(value, spec)
+    local number = type(value) ~= "table" and tonumber(value)
+    if not number or number ~= number then
+        return nil, "a number was expected, not " .. say(value)
+    elseif number < (spec.min or -math.huge) or number > (spec.max or math.huge) then
+        return nil, ("%g is not between %g and %g"):format(number, spec.min or -math.huge, spec.max or math.huge)
+    end
+    return number
+end
+
+function scalar.integer(value, spec)
+    local number, err = scalar.number(value, spec)
+    if number and not math.tointeger(number) then
+        return nil, ("a whole number was expected, not %g"):format(number)
+    end
+    return math.tointeger(number), err
+end
+
+function scalar.boolean(value)
+    if value == true or value == false then
+        return value
+    elseif value == "true" or value == "false" then -- from the environment
+        return value == "true"
+    end
+    return nil, "true or false was expected, not " .. (type(value) == "string" and "'" .. value .. "'" or say(value))
+end
+
+function scalar.choice(value, spec)
+    for _, choice in ipairs(spec.of) do
+        if value == choice then
+            return value
+        end
+    end
+    local known = table.concat(spec.of, ", ")
+    return nil, ("'%s' is none of %s%s"):format(tostring(value), known, suggest.hint(tostring(value), spec.of))
+end
+
+function scalar.duration(value)
+    return duration.parse(value)
+end
+
+function scalar.size(value)
+    return size.parse(value)
+end
+
+function scalar.path(value, _, reader)
+    if type(value) ~= "string" or value == "" then
+        return nil, "the name of a file was expected, not " .. say(value)
+    end
+    return value:sub(1, 1) == "/" and value or reader.folder .. value
+end
+
+--- One value of description `spec`. `place` is where it stands.
+function Reader:value(value, spec, place)
+    if value == yaml.null then
+        value = nil
+    elseif type(value) == "string" then
+        value = self:expand(value, place)
+    end
+    if value == nil then
+        value = spec.initial
+    end
+    if spec.kind == "map" then
+        return self:map(value or {}, spec, place)
+    elseif value == nil then
+        return nil
+    elseif spec.kind == "list" then
+        return self:list(value, spec, place)
+    elseif spec.kind == "free" then
+        return self:free(value, place)
+    end
+    local typed, err = scalar[spec.kind](value, spec, self)
+    if typed == nil then
+        return self:complain(place, "%s", err)
+    end
+    return typed
+end
+
+function Reader:list(value, spec, place)
+    if type(value) ~= "table" then
+        value = { value } -- scripts: one.lua
+    elseif #value == 0 and next(value) ~= nil then
+        return self:complain(place, "a list was expected, not a mapping")
+    end
+    local list = {}
+    for i, item in ipairs(value) do
+        list[#list + 1] = self:value(item, spec.of, self:place(value, i, true))
+    end
+    return list
+end
+
+function Reader:free(value, place)
+    if type(value) ~= "table" then
+        return value
+    end
+    local copy = {}
+    for key, item in pairs(value) do
+        if type(item) == "string" then
+            copy[key] = self:expand(item, place)
+        elseif item ~= yaml.null then
+            copy[key] = self:free(item, self:place(value, key, true))
+        end
+    end
+    return copy
+end
+
+--- The content of the file that `NAME_file` names: a secret kept apart from the configuration.
+function Reader:secret_file(name, place)
+    local path = scalar.path(name, nil, self)
+    local file, err = io.open(path or "", "r")
+    local text = file and file:read(65536)
+    if file then
+        file:close()
+    end
+    if not text then
+        return self:complain(place, "the secret cannot be read: %s", err or path .. " is empty")
+    end
+    return (text:gsub("[\r\n]+$", ""))
+end
+
+-- `session-timeout` is `session_timeout`, as Spring reads it.
+local function plain(key)
+    return (key:gsub("-", "_"))
+end
+
+function Reader:unknown(map, key, spec, known)
+    local near = suggest.nearest(key, known)
+    if not spec.open or near then
+        table.sort(known)
+        local hint = near and ("; did you mean '%s'?"):format(near)
+            or #known > 0 and "; known here: " .. table.concat(known, ", ") or ""
+        self:complain(self:place(map, key), "unknown key '%s'%s", key, hint)
+    end
+end
+
+function Reader:key(map, key, spec, typed, seen)
+    local name = plain(key)
+    local file_of = name:match "^(.*)_file$"
+    local wanted = spec.keys[name]
+    local place = self:place(map, key, true)
+    seen[file_of or name], seen[name] = true, map[key] ~= yaml.null
+    if wanted then
+        typed[name] = self:value(map[key], wanted, place)
+    elseif file_of and spec.keys[file_of] and spec.keys[file_of].kind == "secret" then
+        local path = self:value(map[key], { kind = "string" }, place)
+        typed[file_of] = path and self:secret_file(path, place)
+    else
+        local known = {}
+        for known_key in pairs(spec.keys) do
+            known[#known + 1] = known_key
+        end
+        self:unknown(map, key, spec, known)
+    end
+end
+
+function Reader:map(map, spec, place)
+    if type(map) ~= "table" or #map > 0 then
+        return self:complain(place, "a mapping was expected, not %s", say(map))
+    end
+    local typed, seen, keys = {}, {}, {}
+    for key in pairs(map) do
+        keys[#keys + 1] = key
+    end
+    table.sort(keys)
+    for _, key in ipairs(keys) do
+        self:key(map, key, spec, typed, seen)
+    end
+    for name, wanted in pairs(spec.keys) do
+        if typed[name] == nil and (wanted.initial ~= nil or wanted.kind == "map") then
+            typed[name] = self:value(nil, wanted, place)
+        elseif not seen[name] and wanted.required then
+            self:complain(place, "'%s' is missing: %s", name, wanted.help or wanted.kind)
+        end
+    end
+    return typed
+end
+
+local function secret_name(key)
+    key = type(key) == "string" and key:lower() or ""
+    return key:find "passw" or key:find "secret" or key:find "token" or key:find "credential" or key:find "private"
+end
+
+local function mask_free(value, key)
+    if type(value) ~= "table" then
+        return secret_name(key) and "***" or type(value) == "string" and url.redact(value) or value
+    end
+    local copy = {}
+    for name, item in pairs(value) do
+        copy[name] = mask_free(item, secret_name(key) and key or name)
+    end
+    return copy
+end
+
+--- `typed` for people: secrets are "***", durations and sizes texts.
+function M.mask(typed, spec)
+    if typed == nil then
+        return nil
+    elseif spec.kind == "secret" then
+        return "***"
+    elseif spec.kind == "duration" then
+        return duration.format(typed)
+    elseif spec.kind == "size" then
+        return size.format(typed)
+    elseif spec.kind == "list" then
+        local copy = {}
+        for i, item in ipairs(typed) do
+            copy[i] = M.mask(item, spec.of)
+        end
+        return copy
+    elseif spec.kind == "map" then
+        local copy = {}
+        for name, item in pairs(typed) do
+            copy[name] = spec.keys[name] and M.mask(item, spec.keys[name])
+        end
+        return copy
+    end
+    return mask_free(typed)
+end
+
+return M

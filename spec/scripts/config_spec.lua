@@ -1,0 +1,202 @@
+local config = require "moonwatch.config"
+local yaml = require "moonwatch.yaml"
+
+-- The option tables of backends, as the real ones have them.
+local tables = {
+    memory = {},
+    sqlite = {
+        { key = "path", kind = "path", required = true, help = "the file" },
+        { key = "session_timeout_ms", kind = "duration", initial = "10000" },
+    },
+    mysql = {
+        { key = "url", kind = "string", help = "mysql://host:port/db" },
+        { key = "username", kind = "string" },
+        { key = "password", kind = "secret" },
+    },
+    zookeeper = {
+        { key = "servers", kind = "string", required = true, help = "host:port,..." },
+        { key = "session_timeout_ms", kind = "duration", initial = "30000" },
+        { key = "digest", kind = "secret" },
+    },
+}
+
+local function parse(text, env)
+    return config.parse(text, "conf/application.yaml", {
+        requirements = function(name)
+            return tables[name], ("no backend '%s'"):format(name)
+        end,
+        getenv = function(name)
+            return (env or {})[name]
+        end,
+    })
+end
+
+local function complaints(text, env)
+    local parsed, list = parse(text, env)
+    assert.is_nil(parsed)
+    return list
+end
+
+local streampark = [[
+server:
+  port: 10000
+spring:
+  datasource: {username: x}
+streampark:
+  workspace: {local: /opt}
+  registry:
+    type: mysql
+    zookeeper:
+      servers: zk1:2181,zk2:2181/sp
+      namespace: streampark
+    mysql:
+      url: jdbc:mysql://db:3306/sp?useSSL=false
+      username: sp
+      password: geheim
+]]
+
+describe("configuration", function()
+    it("reads StreamPark's layout as it stands", function()
+        local parsed = assert(parse(streampark))
+        assert.equal("mysql", parsed.registry.type)
+        local open = parsed:open_options()
+        assert.equal("mysql", open.backend)
+        assert.equal("jdbc:mysql://db:3306/sp?useSSL=false", open.url)
+        assert.equal("geheim", open.password)
+        local other = parsed:open_options "zookeeper"
+        assert.equal("/streampark", other.namespace)
+        assert.equal(30, other.session_timeout)
+        assert.equal(10, other.op_timeout)
+    end)
+
+    it("reads backends beside registry, and keys at the top or below moonwatch", function()
+        local beside = assert(parse "streampark:\n  registry: {type: sqlite}\n  sqlite: {path: r.db}\n")
+        assert.equal("conf/r.db", beside:open_options().path)
+        local top = assert(parse "registry: {sqlite: {path: /r.db}}\nscripts: [a.lua, /b.lua]\n")
+        assert.same({ "conf/a.lua", "/b.lua" }, top.scripts)
+        assert.equal("/r.db", top:open_options().path)
+        local mixed = assert(parse(streampark .. "moonwatch: {scripts: watch.lua, node: {role: console}}\n"))
+        assert.same({ "conf/watch.lua" }, mixed.scripts)
+        assert.equal("console", mixed.node.role)
+        assert.equal("mysql", mixed.registry.type)
+    end)
+
+    it("chooses zookeeper of several when no type is given, the only one of one, sqlite of none", function()
+        local several = streampark:gsub("    type: mysql\n", "")
+        assert.equal("zookeeper", parse(several).registry.type)
+        assert.equal("memory", parse("registry: {memory: {}}").registry.type)
+        assert.equal("sqlite", parse("").registry.type)
+        assert.same({ "conf/application.yaml:1:11: several backends (memory, sqlite): 'type' must say which" },
+            complaints "registry: {memory: {}, sqlite: {path: x}}")
+    end)
+
+    it("complains about unknown keys with file, line, column and what was meant", function()
+        for text, wanted in pairs {
+            ["registry:\n  sqlite: {path: x, sesion_timeout: 5s}"] =
+                "conf/application.yaml:2:21: unknown key 'sesion_timeout'; did you mean 'session_timeout'?",
+            ["registry:\n  sqllite: {path: x}"] =
+                "conf/application.yaml:2:3: unknown key 'sqllite'; did you mean 'sqlite'?",
+            ["regsitry: {}"] = "conf/application.yaml:1:1: unknown key 'regsitry'; did you mean 'registry'?",
+            ["streampark: {regsitry: {}}"] =
+                "conf/application.yaml:1:14: unknown key 'regsitry'; did you mean 'registry'?",
+            ["node: {busy: {cpus: 1}}"] = "conf/application.yaml:1:15: unknown key 'cpus'; did you mean 'cpu'?",
+        } do
+            assert.same({ wanted }, complaints(text))
+        end
+        assert.matches("unknown key 'zebra'; known here: ", complaints("node: {zebra: 1}")[1])
+    end)
+
+    it("complains about all wrong values at once, with their places", function()
+        local list = complaints [[
+registry:
+  type: zookeeper
+  sqlite: {session_timeout: 5x, path: x}
+  zookeeper: {servers: a:0}
+on_script_error: stopp
+memory_limit: 5 cows
+node: {weight: 1.5}
+scripts: {a: b}
+]]
+        table.sort(list)
+        assert.same({
+            "conf/application.yaml:3:29: duration: '5x' at byte 2: unknown unit 'x'; use ms, s, m, h, d",
+            "conf/application.yaml:4:24: servers: 'a:0' at byte 3: a port from 1 to 65535 was expected",
+            "conf/application.yaml:5:18: 'stopp' is none of stop, skip; did you mean 'stop'?",
+            "conf/application.yaml:6:15: size: '5 cows' at byte 3: unknown unit 'cows'; use B, KB, MB, GB, TB, KiB, "
+                .. "MiB, GiB, TiB",
+            "conf/application.yaml:7:16: a whole number was expected, not 1.5",
+            "conf/application.yaml:8:10: a list was expected, not a mapping",
+        }, list)
+    end)
+
+    it("names what is missing", function()
+        assert.same({ "conf/application.yaml:1:23: 'servers' is missing: host:port,..." },
+            complaints "registry: {zookeeper: {}}")
+        assert.same({ "conf/application.yaml:1:18: registry.etcd: no backend 'etcd'" },
+            complaints "registry: {type: etcd}")
+    end)
+
+    it("takes values from the environment", function()
+        local parsed = assert(parse("registry: {sqlite: {path: '${DIR}/$${x}/${NAME:-r}.db', session_timeout: '${T}'}}",
+            { DIR = "/data", T = "7s" }))
+        assert.equal("/data/${x}/r.db", parsed:open_options().path)
+        assert.equal(7, parsed:open_options().session_timeout)
+        assert.same({ "conf/application.yaml:1:27: the environment has no DIR; set it, or write ${DIR:-otherwise}" },
+            complaints "registry: {sqlite: {path: '${DIR}'}}")
+        assert.matches("names no variable", complaints("registry: {sqlite: {path: '${1 2}'}}")[1])
+    end)
+
+    it("reads a secret from a file, and says when it cannot", function()
+        local name = os.tmpname()
+        local file = assert(io.open(name, "w"))
+        file:write "geheim\n"
+        file:close()
+        local parsed = assert(parse("registry: {mysql: {url: mysql://h/d, password_file: " .. name .. "}}"))
+        os.remove(name)
+        assert.equal("geheim", parsed:open_options().password)
+        assert.same({ "conf/application.yaml:1:53: the secret cannot be read: /no/such: No such file or directory" },
+            complaints "registry: {mysql: {url: mysql://h/d, password_file: /no/such}}")
+        assert.matches("unknown key 'url_file'", complaints("registry: {mysql: {url_file: /x}}")[1])
+    end)
+
+    it("never prints a secret, wherever it stands", function()
+        local parsed = assert(parse([[
+registry:
+  type: memory
+  mysql: {url: "mysql://u:geheim@h/d?password=geheim", username: u, password: "${P}"}
+  zookeeper: {servers: a, digest: "u:geheim"}
+app: {smtp_password: geheim, api: {token: [geheim], hook: "http://u:geheim@h/"}, colour: red}
+]], { P = "geheim" }))
+        local text = parsed:print()
+        assert.is_nil(text:find("geheim", 1, true), text)
+        assert.equal("***", parsed:view().registry.mysql.password)
+        assert.equal("red", parsed:view().app.colour)
+    end)
+
+    it("keeps a secret of a backend that cannot be loaded", function()
+        local parsed = assert(config.parse("registry: {type: memory, mysql: {password: geheim}}", "f", {
+            requirements = function(name)
+                return name == "memory" and {} or nil, "its client library is missing"
+            end,
+        }))
+        assert.is_nil(parsed:print():find("geheim", 1, true))
+        assert.equal("its client library is missing", select(2, parsed:open_options "mysql"))
+    end)
+
+    it("prints the effective configuration as YAML that reads back", function()
+        local printed = yaml.parse(assert(parse(streampark)):print())
+        assert.equal("***", printed.registry.mysql.password)
+        assert.equal("30s", printed.registry.zookeeper.session_timeout)
+        assert.equal("10s", printed.node.period)
+        assert.equal("256MiB", printed.memory_limit)
+    end)
+
+    it("refuses what is no configuration", function()
+        for _, text in ipairs { "- a", "5", "a: [", "registry: 5", "registry: [a]", "registry: {sqlite: 5}",
+            "node: 5", "\0", ("{a: "):rep(100), "registry: {sqlite: {path: [[x]]}}", "scripts: [[a]]" } do
+            assert.matches("^conf/application.yaml:%d+:%d+: ", complaints(text)[1])
+        end
+        assert.matches("No such file", select(2, config.load "/no/such.yaml")[1])
+        assert.matches("directory", select(2, config.load "/tmp")[1])
+    end)
+end)
