@@ -30,6 +30,7 @@ typedef struct uv_host {
     uv_timer_t timer;
     mw__timers timers;
     mw_time timer_due; /* what `timer` is armed for; MW_FOREVER = it is not */
+    bool firing;
 
     uv_idle_t idle;
     mw__defers defers;
@@ -108,12 +109,15 @@ static void uv_host_log(mw_host *host, mw_log_level level, const char *component
 /* ---- Timers ------------------------------------------------------------------------------------------------------ */
 
 static void timer_fired(uv_timer_t *timer);
+static void run_idle(uv_idle_t *idle);
 
 /* Make the uv timer fire no later than the earliest of ours. Too early is harmless and saves work (the loop's clock may
  * be stale, timers are mostly stopped before they are due): timer_fired looks at the real clock and arms it again. */
 static void arm(uv_host *self, mw_time now) {
     const mw_timer *first = mw__timers_first(&self->timers);
     mw_time due = first ? first->due : MW_FOREVER;
+    if (self->firing || self->freed)
+        return;
     if (due == MW_FOREVER) {
         (void)uv_timer_stop(&self->timer);
     } else if (due < self->timer_due) {
@@ -125,18 +129,25 @@ static void arm(uv_host *self, mw_time now) {
     self->timer_due = due;
 }
 
-/* Fires what is due when it is called. What a callback arms anew, even with no delay, waits for the next turn. */
+/* Fires what is due when it is called. What a callback arms with no delay waits for the next turn: not left to libuv,
+ * whose timers of 0 ms that start themselves again keep the loop for ever, but to the idle phase. */
 static void timer_fired(uv_timer_t *timer) {
     uv_host *self = timer->data;
-    self->timer_due = MW_FOREVER;
     mw_time now = uv_host_now(&self->host);
     uint64_t limit = self->order;
-    for (mw_timer *first; (first = mw__timers_first(&self->timers)) && first->due <= now && first->order < limit;) {
+    mw_timer *first;
+    self->firing = true;
+    while ((first = mw__timers_first(&self->timers)) && first->due <= now && first->order < limit) {
         mw__timers_stop(&self->timers, first);
         first->fire(first);
     }
-    if (!self->freed)
-        arm(self, uv_host_now(&self->host));
+    self->firing = false;
+    self->timer_due = MW_FOREVER;
+    now = uv_host_now(&self->host);
+    if (first && first->due <= now)
+        (void)uv_idle_start(&self->idle, run_idle);
+    else
+        arm(self, now);
 }
 
 static int uv_host_timer_start(mw_host *host, mw_timer *timer, mw_time delay) {
@@ -233,8 +244,9 @@ static int uv_host_poll_start(mw_host *host, mw_poll *poll, int fd, unsigned eve
 /* ---- Defers ------------------------------------------------------------------------------------------------------ */
 
 /* The idle phase comes before the loop sleeps, and an active idle handle keeps it from sleeping. */
-static void run_defers(uv_idle_t *idle) {
+static void run_idle(uv_idle_t *idle) {
     uv_host *self = idle->data;
+    arm(self, uv_host_now(&self->host));
     uint64_t limit = self->order;
     size_t chained = 0;
     for (mw_defer *defer; (defer = mw__defers_first(&self->defers));) {
@@ -250,7 +262,7 @@ static void run_defers(uv_idle_t *idle) {
 static void uv_host_defer(mw_host *host, mw_defer *defer) {
     uv_host *self = of(host);
     mw__defers_push(&self->defers, defer, self->order++);
-    (void)uv_idle_start(&self->idle, run_defers);
+    (void)uv_idle_start(&self->idle, run_idle);
 }
 
 /* Also for what was posted, which other threads may be queueing at this moment. */
