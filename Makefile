@@ -1,8 +1,43 @@
-# A thin front over CMake. `make demo` and `make test` install what is missing, build and run.
+# A thin front over CMake. `make demo` and `make test` install what is missing (Debian packages), build and run.
 BUILD ?= build
+JOBS ?= $(shell nproc)
 
-.PHONY: build demo test bench clean setup
-build:
-	@cmake -S . -B $(BUILD) -G Ninja >/dev/null && cmake --build $(BUILD)
+.PHONY: all setup build test bench sanitize fuzz lint format install clean
+all: build
+
+setup:
+	@./.ci/setup
+
+build: setup
+	@cmake -S . -B $(BUILD) -G Ninja >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+	@cmake --build $(BUILD) -j $(JOBS)
+
+test: build
+	@ctest --test-dir $(BUILD) --output-on-failure
+
+# The same suite under AddressSanitizer (with its leak check) and UndefinedBehaviorSanitizer.
+sanitize: setup
+	@cmake -S . -B $(BUILD)-asan -G Ninja -DMOONWATCH_SANITIZE=ON >/dev/null
+	@cmake --build $(BUILD)-asan -j $(JOBS)
+	@ctest --test-dir $(BUILD)-asan --output-on-failure
+
+fuzz: setup
+	@CC=clang cmake -S . -B $(BUILD)-fuzz -G Ninja -DMOONWATCH_FUZZ=ON >/dev/null
+	@cmake --build $(BUILD)-fuzz -j $(JOBS)
+	@ctest --test-dir $(BUILD)-fuzz -L fuzz --output-on-failure
+
+bench: build
+	@cmake --build $(BUILD) --target bench
+
+lint: build
+	@./.ci/lint $(BUILD)
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: build
+	@cmake --install $(BUILD)
+
 clean:
 	rm -rf build build-*
