@@ -17,6 +17,7 @@ typedef struct spec_case {
 typedef struct spec_state {
     jmp_buf escape;
     char why[512];
+    void (*before)(void), (*after)(void); /* each case, or NULL; `after` also runs when the case failed, and may fail */
 } spec_state;
 
 /* One per program: a failed check leaves the case through it. */
@@ -58,6 +59,14 @@ static bool spec_hold(const spec_case *one) {
     return true;
 }
 
+static bool spec_hold_between(const spec_case *one) {
+    const spec_case before = {"", spec.before}, after = {"", spec.after};
+    if (spec.before && !spec_hold(&before))
+        return false;
+    bool held = spec_hold(one);
+    return (!spec.after || spec_hold(&after)) && held;
+}
+
 /* Runs every case, or those whose name holds argv[1]. */
 static int spec_run(const spec_case *cases, size_t count, int argc, char **argv) {
     size_t ran = 0, failed = 0;
@@ -65,7 +74,7 @@ static int spec_run(const spec_case *cases, size_t count, int argc, char **argv)
         if (argc > 1 && !strstr(cases[i].name, argv[1]))
             continue;
         ran++;
-        if (spec_hold(&cases[i])) {
+        if (spec_hold_between(&cases[i])) {
             printf("ok %zu - %s\n", ran, cases[i].name);
         } else {
             failed++;
