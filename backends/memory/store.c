@@ -9,7 +9,8 @@ mwm_state *mwm_state_new(mw_str path, mw_str value) {
     if (!state)
         return NULL;
     *state = (mwm_state){.refs = 1, .path_len = (uint32_t)path.len, .value_len = value.len};
-    memcpy(state->bytes, path.data, path.len);
+    if (path.len)
+        memcpy(state->bytes, path.data, path.len);
     if (value.len)
         memcpy(state->bytes + path.len, value.data, value.len);
     return state;
