@@ -13,20 +13,20 @@ static void need(bool held, const char *what) {
     exit(EXIT_FAILURE);
 }
 
-void cluster_open(cluster *cluster) {
+void cluster_open(spec_cluster *cluster) {
     mw_host *host = NULL;
     need(mw_world_new(1, &cluster->world, NULL) == MW_OK, "no world");
     need(mw_world_host(cluster->world, NULL, NULL, &host, NULL) == MW_OK, "no host for the server");
     need(mw_memory_server_new(host, NULL, &cluster->server, NULL) == MW_OK, "no server");
 }
 
-void cluster_close(cluster *cluster) {
+void cluster_close(spec_cluster *cluster) {
     mw_memory_server_free(cluster->server);
     mw_world_free(cluster->world);
 }
 
-void client_open(cluster *cluster, const char *name_space, client *ret_client) {
-    *ret_client = (client){0};
+void client_open(spec_cluster *cluster, const char *name_space, spec_client *ret_client) {
+    *ret_client = (spec_client){0};
     need(mw_world_host(cluster->world, NULL, NULL, &ret_client->host, NULL) == MW_OK, "no host for a client");
     mw_registry_config config = {
         .host = ret_client->host, .backend = mw_memory_backend(cluster->server), .name_space = name_space};
@@ -37,9 +37,11 @@ void client_open(cluster *cluster, const char *name_space, client *ret_client) {
         need(mw_world_step(cluster->world), "a client that never connects");
 }
 
-static void closed(void *arg) { ((client *)arg)->closed = true; }
+static void closed(void *arg) {
+    ((spec_client *)arg)->closed = true;
+}
 
-void client_close(cluster *cluster, client *client) {
+void client_close(spec_cluster *cluster, spec_client *client) {
     mw_registry_close(client->registry, MW_SECOND, closed, client);
     while (!client->closed)
         need(mw_world_step(cluster->world), "a client that never closes");
@@ -47,7 +49,7 @@ void client_close(cluster *cluster, client *client) {
 }
 
 static void done(void *arg, const mw_result *result) {
-    outcome *outcome = arg;
+    spec_outcome *outcome = arg;
     outcome->times++;
     outcome->status = result->status;
     snprintf(outcome->message, sizeof outcome->message, "%s", result->error->message);
@@ -68,14 +70,16 @@ static void done(void *arg, const mw_result *result) {
     }
 }
 
-mw_call outcome_call(outcome *outcome) {
+mw_call outcome_call(spec_outcome *outcome) {
     memset(outcome, 0, sizeof *outcome);
     return (mw_call){.done = done, .arg = outcome};
 }
 
-void cluster_await(cluster *cluster, const outcome *outcome) {
+void cluster_await(spec_cluster *cluster, const spec_outcome *outcome) {
     while (outcome->times == 0)
         need(mw_world_step(cluster->world), "an operation that never completes");
 }
 
-void cluster_pass(cluster *cluster, mw_time span) { mw_world_advance(cluster->world, span); }
+void cluster_pass(spec_cluster *cluster, mw_time span) {
+    mw_world_advance(cluster->world, span);
+}
