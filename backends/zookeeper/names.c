@@ -1,0 +1,149 @@
+/* Host names to addresses, on a thread of their own: getaddrinfo blocks, and the client would call it on the loop at
+ * every reconnect. The client is only ever given numbers, which it looks up without asking anyone. */
+#include "zk.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* "host:port" taken apart; brackets around an IPv6 address are dropped: the client splits at the last colon. */
+static bool split(const char *server, size_t len, char host[256], char port[8]) {
+    const char *colon = memrchr(server, ':', len);
+    size_t host_len = (size_t)(colon - server), port_len = len - host_len - 1;
+    if (host_len > 1 && server[0] == '[' && server[host_len - 1] == ']') {
+        server++;
+        host_len -= 2;
+    }
+    if (host_len > 255 || port_len > 7)
+        return false;
+    memcpy(host, server, host_len);
+    host[host_len] = 0;
+    memcpy(port, colon + 1, port_len);
+    port[port_len] = 0;
+    return true;
+}
+
+bool zk_names_numeric(const char *servers) {
+    char host[256], port[8];
+    struct in6_addr address;
+    for (const char *p = servers;; p++) {
+        size_t len = strcspn(p, ",");
+        if (!split(p, len, host, port) ||
+            (inet_pton(AF_INET, host, &address) != 1 && inet_pton(AF_INET6, host, &address) != 1))
+            return false;
+        p += len;
+        if (!*p)
+            return true;
+    }
+}
+
+static char *append(char *list, const char *host, const char *port) {
+    size_t len = list ? strlen(list) : 0, more = strlen(host) + strlen(port) + 3;
+    char *longer = realloc(list, len + more);
+    if (!longer) {
+        free(list);
+        return NULL;
+    }
+    (void)snprintf(longer + len, more, "%s%s:%s", len ? "," : "", host, port);
+    return longer;
+}
+
+static char *lookup_one(char *list, const char *host, const char *port, char *error, size_t error_size) {
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    int rc = getaddrinfo(host, port, &hints, &found);
+    if (rc != 0) {
+        (void)snprintf(error, error_size, "%.64s: %s", host, gai_strerror(rc));
+        return list;
+    }
+    for (struct addrinfo *a = found; a; a = a->ai_next) {
+        char text[INET6_ADDRSTRLEN];
+        if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0)
+            list = append(list, text, port);
+    }
+    freeaddrinfo(found);
+    return list;
+}
+
+char *zk_names_lookup(const char *servers, char *error, size_t error_size) {
+    char host[256], port[8], *list = NULL;
+    for (const char *p = servers;; p++) {
+        size_t len = strcspn(p, ",");
+        if (split(p, len, host, port))
+            list = lookup_one(list, host, port, error, error_size);
+        p += len;
+        if (!*p)
+            return list;
+    }
+}
+
+static void job_free(zk_names_job *job) {
+    free(job->servers);
+    free(job->addresses);
+    free(job);
+}
+
+/* Back on the loop. */
+static void arrived(mw_defer *defer) {
+    zk_names_job *job = mw_container(defer, zk_names_job, defer);
+    mw_host_release(job->host);
+    mw_conn *conn = job->conn;
+    if (conn) {
+        conn->names = NULL;
+        free(conn->addresses);
+        conn->addresses = job->addresses;
+        job->addresses = NULL;
+        if (!conn->addresses) {
+            zk_fail(&conn->why, MW_EDISCONNECTED, "zookeeper: %s", job->error);
+            zk_log(conn, MW_LOG_WARN, "%s", job->error);
+            zk_retry(conn);
+        } else if (conn->zh) {
+            conn->inside++;
+            (void)zoo_set_servers(conn->zh, conn->addresses);
+            conn->inside--;
+        }
+        zk_kick(conn);
+    }
+    job_free(job);
+}
+
+static void *run(void *arg) {
+    zk_names_job *job = arg;
+    job->addresses = zk_names_lookup(job->servers, job->error, sizeof job->error);
+    mw_host_post(job->host, &job->defer);
+    return NULL;
+}
+
+int zk_names_start(mw_conn *conn) {
+    if (conn->names)
+        return MW_OK;
+    zk_names_job *job = calloc(1, sizeof *job);
+    char *servers = strdup(conn->options.servers);
+    if (!job || !servers) {
+        free(job);
+        free(servers);
+        return MW_ENO_MEMORY;
+    }
+    *job = (zk_names_job){.defer = {.run = arrived}, .conn = conn, .host = conn->host, .servers = servers};
+    mw_host_hold(conn->host);
+    pthread_t thread;
+    pthread_attr_t attr;
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int rc = pthread_create(&thread, &attr, run, job);
+    (void)pthread_attr_destroy(&attr);
+    if (rc != 0) {
+        mw_host_release(conn->host);
+        job_free(job);
+        return MW_ENO_MEMORY;
+    }
+    conn->names = job;
+    return MW_OK;
+}
+
+void zk_names_forget(mw_conn *conn) {
+    if (conn->names)
+        conn->names->conn = NULL;
+    conn->names = NULL;
+}

@@ -1,0 +1,201 @@
+/* The client's descriptor and deadlines in the host's loop. */
+#include "zk.h"
+
+#include <sys/time.h>
+
+#define PACKETS_PER_TURN 512
+
+void zk_kick(mw_conn *conn) {
+    mw_defer_run(conn->host, &conn->kick);
+}
+
+static void arm(mw_conn *conn, mw_time now, mw_time due) {
+    if (due == MW_FOREVER)
+        mw_timer_stop(conn->host, &conn->timer);
+    else
+        (void)mw_timer_start(conn->host, &conn->timer, due > now ? due - now : 0);
+}
+
+static mw_time sooner(mw_time a, mw_time b) {
+    return a < b ? a : b;
+}
+
+/* Silence on a connection that owes us an answer, or an attempt that takes too long. MW_FOREVER when neither can be. */
+static mw_time silence_due(const mw_conn *conn) {
+    if (conn->wired && conn->phase == ZK_CONNECTING)
+        return conn->connect_began + conn->options.connect_timeout;
+    if (conn->wired && conn->outstanding > 0) {
+        mw_time since = conn->last_heard > conn->busy_since ? conn->last_heard : conn->busy_since;
+        return since + zk_probe_period(conn);
+    }
+    return MW_FOREVER;
+}
+
+/* The client noticed while sending that the connection is gone: it closed the descriptor, and told nobody. */
+static bool dropped_silently(const mw_conn *conn) {
+    return conn->wired && (conn->phase == ZK_UP || conn->phase == ZK_GREETING || conn->phase == ZK_CLOSING) &&
+           zoo_state(conn->zh) != ZOO_CONNECTED_STATE;
+}
+
+static void unwire(mw_conn *conn) {
+    mw_poll_stop(conn->host, &conn->poll);
+    conn->wired = false;
+}
+
+/* What the client reported through the watcher while it was on the stack, and its own fate. True: go on. */
+static bool digest_state(mw_conn *conn) {
+    if (conn->refused) {
+        zk_refuse(conn, MW_EDENIED, "the server refused the credentials");
+        return false;
+    }
+    if (conn->expired) {
+        mw_error why;
+        zk_fail(&why, MW_ESESSION_LOST, "zookeeper: the server ended session %016llx",
+                (unsigned long long)conn->session.id);
+        zk_expire_now(conn, &why);
+        return false;
+    }
+    return conn->zh != NULL;
+}
+
+static void failed(mw_conn *conn) {
+    unwire(conn);
+    zk_session_suspend(conn);
+    zk_retry(conn);
+}
+
+/* Ask the client what it waits for; it may open, close or replace its descriptor. */
+static mw_time ask(mw_conn *conn, mw_time now) {
+    mw_poll_stop(conn->host, &conn->poll);
+    bool connecting = !conn->wired;
+    int fd = -1, interest = 0;
+    struct timeval wait = {1, 0};
+    if (connecting)
+        conn->connect_began = conn->connect_sent = now;
+    conn->inside++;
+    int rc = zookeeper_interest(conn->zh, &fd, &interest, &wait);
+    conn->inside--;
+    if (rc != ZOK) {
+        failed(conn);
+        return conn->retry_at;
+    }
+    conn->wired = fd >= 0;
+    conn->fd = fd;
+    unsigned events = (interest & ZOOKEEPER_READ ? MW_READABLE : 0) | (interest & ZOOKEEPER_WRITE ? MW_WRITABLE : 0);
+    if (conn->wired && events && mw_poll_start(conn->host, &conn->poll, fd, events) != MW_OK)
+        zk_refuse(conn, MW_EUNSUPPORTED, "this host has no descriptors; it cannot serve a network backend");
+    return now + (mw_time)wait.tv_sec * MW_SECOND + (mw_time)wait.tv_usec * 1000;
+}
+
+static bool can_ask(mw_conn *conn, mw_time now) {
+    if (conn->wired || now >= conn->retry_at)
+        return true;
+    arm(conn, now, conn->retry_at);
+    return false;
+}
+
+/* Without a handle: look names up, or make one. */
+static void begin(mw_conn *conn, mw_time now) {
+    if (conn->names)
+        return;
+    if (now < conn->retry_at) {
+        arm(conn, now, conn->retry_at);
+        return;
+    }
+    if (!conn->addresses) {
+        if (zk_names_start(conn) != MW_OK)
+            zk_retry(conn);
+        if (!conn->names)
+            arm(conn, now, conn->retry_at);
+        return;
+    }
+    if (zk_handle_new(conn) != MW_OK)
+        zk_retry(conn);
+    zk_kick(conn);
+}
+
+void zk_pump(mw_conn *conn) {
+    if (conn->inside || conn->phase == ZK_FAILED)
+        return;
+    mw_time now = mw_host_now(conn->host);
+    if (!conn->zh) {
+        if (conn->phase >= ZK_CLOSING)
+            zk_closing_step(conn);
+        else
+            begin(conn, now);
+        return;
+    }
+    if (!digest_state(conn))
+        return;
+    if (now >= silence_due(conn) || dropped_silently(conn)) {
+        zk_cut(conn);
+        if (!digest_state(conn))
+            return;
+    }
+    if (conn->phase == ZK_CLOSING) {
+        zk_closing_step(conn);
+        if (conn->phase != ZK_CLOSING)
+            return;
+    }
+    if (!can_ask(conn, now))
+        return;
+    if (conn->phase == ZK_UP && now >= zk_session_due(conn))
+        zk_session_probe(conn, now);
+    mw_time due = ask(conn, now);
+    if (conn->phase == ZK_FAILED || !digest_state(conn))
+        return;
+    due = sooner(sooner(due, silence_due(conn)), sooner(zk_session_due(conn), zk_closing_due(conn)));
+    arm(conn, now, conn->wired ? due : (due > conn->retry_at ? due : conn->retry_at));
+}
+
+static void ready(mw_poll *poll, unsigned events) {
+    mw_conn *conn = mw_container(poll, mw_conn, poll);
+    mw_poll_stop(conn->host, poll);
+    int what = (events & MW_READABLE ? ZOOKEEPER_READ : 0) | (events & MW_WRITABLE ? ZOOKEEPER_WRITE : 0);
+    int rc = ZOK, packets = 0;
+    if (zoo_state(conn->zh) == ZOO_CONNECTING_STATE)
+        conn->connect_sent = mw_host_now(conn->host); /* connected: the handshake goes out now at the earliest */
+    conn->inside++;
+    do {
+        rc = zookeeper_process(conn->zh, what);
+        if (rc == ZOK && (what & ZOOKEEPER_READ))
+            conn->last_heard = mw_host_now(conn->host);
+        if (!(what & ZOOKEEPER_READ))
+            break;
+        what = ZOOKEEPER_READ;
+    } while (rc == ZOK && ++packets < PACKETS_PER_TURN && !conn->expired && !conn->refused);
+    conn->inside--;
+    if (rc != ZOK && rc != ZNOTHING)
+        failed(conn);
+    zk_refusals_run(conn);
+    zk_drain(conn);
+    zk_reads_more(conn);
+    zk_pump(conn);
+}
+
+static void timer_fired(mw_timer *timer) {
+    zk_pump(mw_container(timer, mw_conn, timer));
+}
+
+static void kicked(mw_defer *defer) {
+    mw_conn *conn = mw_container(defer, mw_conn, kick);
+    if (conn->abandoned) {
+        zk_conn_end(conn);
+        return;
+    }
+    zk_refusals_run(conn);
+    zk_reads_more(conn);
+    zk_pump(conn);
+}
+
+void zk_pump_init(mw_conn *conn) {
+    conn->poll.ready = ready;
+    conn->timer.fire = timer_fired;
+    conn->kick.run = kicked;
+}
+
+void zk_pump_stop(mw_conn *conn) {
+    mw_poll_stop(conn->host, &conn->poll);
+    mw_timer_stop(conn->host, &conn->timer);
+    mw_defer_cancel(conn->host, &conn->kick);
+}

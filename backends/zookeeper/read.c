@@ -1,0 +1,212 @@
+/* Requests: their life, their order, and the reads that are one question to the server. */
+#include "zk.h"
+
+#include <stdlib.h>
+
+/* ---- The life of a request */
+
+void zk_op_move(zk_op *op, zk_list *to) {
+    if (op->in)
+        zk_list_remove(op->in, &op->link);
+    op->in = to;
+    if (to)
+        zk_list_push(to, &op->link);
+}
+
+void zk_op_release(zk_op *op) {
+    if (op->request || op->in || op->waiting > 0)
+        return;
+    zk_txn_free(op->txn);
+    zk_walk_free(op->walk);
+    free(op);
+}
+
+void zk_op_end(zk_op *op, int status, const mw_error *err) {
+    zk_op_move(op, NULL);
+    mw_request *request = op->request;
+    op->request = NULL;
+    mw_error detail;
+    if (err)
+        detail = *err;
+    op->waiting++; /* `done` may submit, cancel and close */
+    if (request) {
+        request->backend[0] = NULL;
+        request->done(request, status, err ? &detail : NULL);
+    }
+    op->waiting--;
+    zk_op_release(op);
+}
+
+/* Refuse from the loop: nothing ends inside `submit`. */
+static void refuse_later(zk_op *op, int status) {
+    op->status = status;
+    zk_op_move(op, &op->conn->refusals);
+    zk_kick(op->conn);
+}
+
+void zk_refusals_run(mw_conn *conn) {
+    zk_list now;
+    zk_list_init(&now);
+    zk_list_move(&now, &conn->refusals);
+    for (zk_link *link = zk_list_first(&now); link; link = zk_list_first(&now)) {
+        zk_op *op = mw_container(link, zk_op, link);
+        op->in = &now;
+        zk_op_end(op, op->status, op->err.code ? &op->err : NULL);
+    }
+}
+
+void zk_submit(mw_conn *conn, mw_request *request) {
+    zk_op *op = calloc(1, sizeof *op);
+    request->backend[0] = op;
+    if (!op)
+        return; /* see zk_cancel: nothing can be reported without memory; the core's deadline ends it */
+    op->conn = conn;
+    op->request = request;
+    op->number = ++conn->last_number;
+    if (conn->phase != ZK_UP) {
+        refuse_later(op, MW_EDISCONNECTED);
+        return;
+    }
+    int status = request->kind == MW_WRITE ? zk_txn_prepare(op, &op->err) : MW_OK;
+    if (status != MW_OK) {
+        refuse_later(op, status);
+        return;
+    }
+    zk_op_move(op, &conn->pending);
+    zk_drain(conn);
+}
+
+bool zk_cancel(mw_conn *conn, mw_request *request) {
+    zk_op *op = request->backend[0];
+    if (!op)
+        return true;
+    bool unsent = op->in == &conn->pending || op->in == &conn->refusals;
+    request->backend[0] = NULL;
+    op->request = NULL;
+    if (op->in == &conn->pending || op->in == &conn->refusals || op->walk)
+        zk_op_move(op, NULL);
+    zk_op_release(op);
+    return unsent;
+}
+
+static int send_one(zk_op *op) {
+    if (op->request->kind == MW_WRITE)
+        return zk_txn_send(op);
+    if (op->request->fresh)
+        (void)zk_send_sync(op->conn);
+    return zk_read_send(op);
+}
+
+/* In order of submission: a write that still has to look before it is sent holds back what came after it. */
+void zk_drain(mw_conn *conn) {
+    while (conn->phase == ZK_UP) {
+        zk_link *link = zk_list_first(&conn->pending);
+        if (!link)
+            return;
+        zk_op *op = mw_container(link, zk_op, link);
+        if (op->request->kind == MW_WRITE && !zk_txn_ready(op))
+            return;
+        zk_op_move(op, &conn->sent);
+        op->sent_at = mw_host_now(conn->host);
+        int rc = send_one(op);
+        if (rc != ZOK)
+            refuse_later(op, zk_status(rc));
+    }
+}
+
+void zk_requests_suspend(mw_conn *conn) {
+    for (zk_link *link = zk_list_first(&conn->pending); link; link = zk_list_first(&conn->pending))
+        refuse_later(mw_container(link, zk_op, link), MW_EDISCONNECTED);
+}
+
+static void end_all(zk_list *list, int write_status) {
+    mw_error err;
+    zk_fail(&err, write_status, "zookeeper: the reply was lost, and with the session what would have told");
+    for (zk_link *link = zk_list_first(list); link; link = zk_list_first(list)) {
+        zk_op *op = mw_container(link, zk_op, link);
+        bool write = op->request && op->request->kind == MW_WRITE;
+        zk_op_end(op, write ? write_status : MW_EDISCONNECTED, write ? &err : NULL);
+    }
+}
+
+void zk_requests_end(mw_conn *conn, int write_status) {
+    zk_requests_suspend(conn);
+    zk_refusals_run(conn);
+    end_all(&conn->sent, write_status);
+    end_all(&conn->lost, write_status);
+    conn->resolving = 0;
+}
+
+/* ---- get, stat, children */
+
+static void end_read(zk_op *op, int rc) {
+    int status = zk_status(rc);
+    if (status == MW_OK || status == MW_ENOT_FOUND || status == MW_EDISCONNECTED) {
+        zk_op_end(op, status, NULL);
+        return;
+    }
+    mw_error err;
+    zk_fail(&err, status, "zookeeper: %s", zerror(rc));
+    zk_op_end(op, status, &err);
+}
+
+static void got(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
+    zk_op *op = (zk_op *)data;
+    zk_heard(op->conn);
+    op->waiting--;
+    if (rc == ZOK && stat)
+        zk_saw(op->conn, stat);
+    if (rc == ZOK && op->request) {
+        mw_entry entry;
+        zk_entry(&entry, op->request->path, value, len, stat);
+        op->request->entry(op->request, &entry);
+    }
+    end_read(op, rc);
+}
+
+static void statted(int rc, const struct Stat *stat, const void *data) {
+    got(rc, NULL, 0, stat, data);
+}
+
+static void listed(int rc, const struct String_vector *names, const struct Stat *stat, const void *data) {
+    zk_op *op = (zk_op *)data;
+    zk_heard(op->conn);
+    op->waiting--;
+    char parent[ZK_PATH_MAX], path[ZK_PATH_MAX];
+    bool root = op->request && op->request->path.len == 1;
+    if (op->request)
+        zk_path(op->conn, op->request->path, parent);
+    for (int i = 0; rc == ZOK && i < names->count && op->request; i++) {
+        if (zk_hides(op->conn, parent, names->data[i]))
+            continue;
+        zk_join(parent, names->data[i], path);
+        mw_entry entry = {.path = zk_unroot(op->conn, path)};
+        op->request->entry(op->request, &entry);
+    }
+    end_read(op, rc == ZNONODE && root ? ZOK : rc);
+}
+
+int zk_read_send(zk_op *op) {
+    mw_request *request = op->request;
+    char path[ZK_PATH_MAX];
+    zk_path(op->conn, request->path, path);
+    int rc = ZOK;
+    op->waiting++;
+    op->conn->stats.round_trips++;
+    switch (request->kind) {
+    case MW_READ_GET:
+        rc = zk_send_get(op->conn, path, false, got, op);
+        break;
+    case MW_READ_STAT:
+        rc = zk_send_exists(op->conn, path, false, statted, op);
+        break;
+    case MW_READ_CHILDREN:
+        rc = zk_send_children(op->conn, path, false, listed, op);
+        break;
+    default:
+        op->waiting--;
+        return zk_walk_start(op);
+    }
+    op->waiting -= rc != ZOK;
+    return rc;
+}

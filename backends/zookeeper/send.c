@@ -1,0 +1,109 @@
+/* The client's asynchronous calls, counted and stamped. */
+#include "zk.h"
+
+#include <stdlib.h>
+
+/* Keep a send time for zk_session_confirm; close ones share a place. */
+static void stamp(mw_conn *conn, mw_time now) {
+    if (now - conn->sends[conn->send_last] < zk_probe_period(conn) / 4)
+        return;
+    conn->send_last = (conn->send_last + 1) % ZK_SENDS;
+    conn->sends[conn->send_last] = now;
+}
+
+static int sent(mw_conn *conn, int rc) {
+    if (rc != ZOK)
+        return rc;
+    mw_time now = mw_host_now(conn->host);
+    if (conn->outstanding++ == 0)
+        conn->busy_since = now;
+    conn->stats.statements++;
+    stamp(conn, now);
+    zk_kick(conn);
+    return ZOK;
+}
+
+void zk_heard(mw_conn *conn) {
+    conn->outstanding--;
+}
+
+int zk_send_get(mw_conn *conn, const char *path, bool watch, data_completion_t done, void *data) {
+    return sent(conn, zoo_awget(conn->zh, path, watch ? zk_watcher : NULL, conn, done, data));
+}
+
+int zk_send_exists(mw_conn *conn, const char *path, bool watch, stat_completion_t done, void *data) {
+    return sent(conn, zoo_awexists(conn->zh, path, watch ? zk_watcher : NULL, conn, done, data));
+}
+
+int zk_send_children(mw_conn *conn, const char *path, bool watch, strings_stat_completion_t done, void *data) {
+    return sent(conn, zoo_awget_children2(conn->zh, path, watch ? zk_watcher : NULL, conn, done, data));
+}
+
+int zk_send_create(mw_conn *conn, const char *path, mw_str value, int mode, string_stat_completion_t done, void *data) {
+    return sent(conn, zoo_acreate2(conn->zh, path, value.len ? value.data : "", (int)value.len, conn->options.acl, mode,
+                                   done, data));
+}
+
+int zk_send_set(mw_conn *conn, const char *path, mw_str value, int version, stat_completion_t done, void *data) {
+    return sent(conn, zoo_aset(conn->zh, path, value.len ? value.data : "", (int)value.len, version, done, data));
+}
+
+int zk_send_delete(mw_conn *conn, const char *path, void_completion_t done, void *data) {
+    return sent(conn, zoo_adelete(conn->zh, path, -1, done, data));
+}
+
+int zk_send_multi(mw_conn *conn, int count, const zoo_op_t *ops, zoo_op_result_t *results, void_completion_t done,
+                  void *data) {
+    return sent(conn, zoo_amulti(conn->zh, count, ops, results, done, data));
+}
+
+static void synced(int rc, const char *path, const void *data) {
+    zk_heard((mw_conn *)data);
+}
+
+int zk_send_sync(mw_conn *conn) {
+    return sent(conn, zoo_async(conn->zh, *conn->options.root ? conn->options.root : "/", synced, conn));
+}
+
+typedef struct parents {
+    mw_conn *conn;
+    unsigned waiting;
+    int rc;
+    void (*done)(void *data, int rc);
+    void *data;
+} parents;
+
+static void parent_made(int rc, const char *path, const struct Stat *stat, const void *data) {
+    parents *p = (parents *)data;
+    zk_heard(p->conn);
+    if (rc != ZOK && rc != ZNODEEXISTS)
+        p->rc = rc;
+    if (--p->waiting > 0)
+        return;
+    p->done(p->data, p->rc);
+    free(p);
+}
+
+int zk_send_parents(mw_conn *conn, const char *path, int leaf_mode, bool self, void (*done)(void *data, int rc),
+                    void *data) {
+    parents *p = calloc(1, sizeof *p);
+    if (!p)
+        return ZSYSTEMERROR;
+    *p = (parents){.conn = conn, .done = done, .data = data};
+    char prefix[ZK_PATH_MAX];
+    int rc = ZOK;
+    size_t len = strlen(path);
+    for (size_t i = 1; i <= len && rc == ZOK; i++) {
+        bool leaf = i == len;
+        if ((leaf && !self) || (!leaf && path[i] != '/'))
+            continue;
+        memcpy(prefix, path, i);
+        prefix[i] = 0;
+        rc = zk_send_create(conn, prefix, (mw_str){0}, leaf ? leaf_mode : ZOO_PERSISTENT, parent_made, p);
+        p->waiting += rc == ZOK;
+    }
+    if (p->waiting > 0)
+        return ZOK; /* what was sent will tell of a failure */
+    free(p);
+    return rc == ZOK ? ZNONODE : rc;
+}

@@ -1,0 +1,51 @@
+/* A write under way: shared by write.c and resolve.c. */
+#ifndef MW_ZOOKEEPER_TXN_H
+#define MW_ZOOKEEPER_TXN_H
+
+#include "zk.h"
+
+typedef enum zk_look {
+    ZK_UNSEEN,
+    ZK_ABSENT,
+    ZK_PRESENT,
+} zk_look;
+
+typedef struct zk_step {
+    zk_op *op;
+    zk_key key;   /* in conn->writing */
+    char *path;   /* on the server */
+    char *absent; /* CHECK ABSENT: the path tried; an ancestor when the parent is missing */
+    zk_look look; /* PUT: what was there */
+    struct Stat seen;
+    int first, count; /* its operations in the multi */
+    struct Stat stat; /* of a set */
+} zk_step;
+
+struct zk_txn {
+    size_t count;
+    zk_step *steps;
+    unsigned looking; /* answers that must be here before it can be sent */
+    int look_rc;
+    unsigned attempts;
+    bool blocked; /* a put behind another write to its path: it has not looked yet */
+    bool single;  /* one ephemeral create, sent as such: its owner and its zxid decide after a lost reply */
+    int64_t zxid_before;
+
+    zoo_op_t *ops;
+    zoo_op_result_t *results;
+    int op_count;
+
+    int slot;
+    uint64_t id;
+    char mark[ZK_PATH_MAX], value[24];
+    struct Stat marked; /* the mark's, whose mzxid is the revision */
+    bool found;         /* resolve: the mark carries our number */
+    unsigned asking;    /* resolve: answers awaited */
+    int ask_rc;
+};
+
+/* Report success: `revision` is the transaction's zxid. */
+void zk_txn_done(zk_op *op, int64_t revision);
+void zk_txn_release_slot(zk_op *op);
+
+#endif

@@ -1,0 +1,266 @@
+/* What the files of this backend share. One connection (`mw_conn`) drives one handle of the C client at a time through
+ * the host's loop; a handle serves one session over any number of reconnects.
+ *
+ *   options  what may be configured            names    host names to addresses, on a thread
+ *   conn     opening, handles, retries         pump     the client's descriptor and deadlines in the host's loop
+ *   close    ending a session, on a thread     session  states, renewal, the marker
+ *   send     each request that goes out        slots    marks by which a lost reply is decided
+ *   read     get, stat, children               walk     list, queues, sessions: many reads, one request
+ *   write    single writes and transactions    resolve  what became of writes whose reply was lost
+ *   feed     subscriptions: state              feed_read subscriptions: the reads that keep it
+ *   queue    locks                             convert  codes, stats and paths between the two worlds
+ */
+#ifndef MW_ZOOKEEPER_ZK_H
+#define MW_ZOOKEEPER_ZK_H
+
+#include <moonwatch/backend.h>
+
+#include <zookeeper/zookeeper.h>
+
+#include "list.h"
+#include "table.h"
+
+#define ZK_PATH_MAX 2304        /* chroot, path and the name of a queue's member */
+#define ZK_HIDDEN "/.moonwatch" /* below the chroot: marks of sessions; not shown to anyone */
+#define ZK_SLOT_COUNT 65        /* 0 names the session; the others mark one write in flight each */
+#define ZK_SENDS 16             /* remembered send times, see session.c */
+#define ZK_READ_WINDOW 512      /* reads of feeds and walks in flight */
+
+typedef struct zk_options {
+    char *servers; /* "host:port,..." without chroot */
+    char *root;    /* chroot: "" or "/a/b" */
+    mw_time session_timeout, connect_timeout;
+    char *digest; /* "user:password" or NULL */
+    const struct ACL_vector *acl;
+    size_t packet_limit;
+    size_t watch_limit; /* bytes of watched paths that may be set again in one packet */
+} zk_options;
+
+typedef enum zk_phase {
+    ZK_WAITING,    /* no handle: names are being looked up, or it is not yet time to try again */
+    ZK_CONNECTING, /* a handle, no session or none that answers */
+    ZK_GREETING,   /* the server answers; marks are written, lost replies decided */
+    ZK_UP,         /* the core has been told */
+    ZK_FAILED,     /* trying again would not mend it */
+    ZK_CLOSING,    /* waiting for the last answers */
+    ZK_ENDING      /* the handle is being closed on a thread, or nothing is left to do */
+} zk_phase;
+
+typedef struct zk_slot {
+    bool made, busy;
+} zk_slot;
+
+typedef struct zk_names_job zk_names_job;
+typedef struct zk_close_job zk_close_job;
+
+struct mw_conn {
+    mw_host *host;
+    const mw_conn_events *events;
+    void *events_arg;
+    zk_options options;
+    char *name;
+
+    zk_phase phase;
+    zhandle_t *zh;
+    unsigned inside; /* calls into the client under way: it must not be closed now */
+    mw_poll poll;
+    mw_timer timer;
+    mw_defer kick;
+    zk_names_job *names;
+    zk_close_job *closing;
+    char *addresses; /* what the handle was made with: numbers only */
+
+    int fd;     /* valid while wired */
+    bool wired; /* the client has an open socket */
+    bool up_told, expired, refused, abandoned;
+    mw_time connect_began, connect_sent, up_since, retry_at, close_by;
+    unsigned failures;
+    mw_error why;
+
+    unsigned outstanding; /* requests without an answer */
+    mw_time last_heard, busy_since;
+
+    mw_session_info session;
+    bool announced; /* `connected` was reported for this session */
+    bool unmarked;  /* no right to write marks: renewals use sync, lost writes stay unknown */
+    unsigned greetings;
+    mw_time probed, renewed;
+    bool probe_writes;
+    mw_time sends[ZK_SENDS]; /* ring, newest at send_last */
+    size_t send_last;
+    int64_t zxid; /* the newest that any answer showed */
+
+    zk_slot slots[ZK_SLOT_COUNT];
+    uint64_t last_id;
+
+    zk_list pending, sent, lost, refusals; /* requests */
+    size_t resolving;
+    zk_list holds;
+    zk_list feeds;
+    zk_list todo; /* reads of feeds that wait for the window */
+    size_t reading, watched_bytes;
+    zk_list walks;
+    zk_table parents; /* directories that exist, as far as we know */
+    zk_table writing; /* paths of writes that have not ended */
+    uint64_t last_number;
+    zk_list enders;
+    mw_backend_stats stats;
+};
+
+/* ---- convert.c */
+int zk_fail(mw_error *err, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void zk_log(mw_conn *conn, mw_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int zk_status(int rc);   /* MW_E* of an answer of the server */
+bool zk_is_lost(int rc); /* no answer came: connection or session went away first */
+mw_session_id zk_owner(const struct Stat *stat);
+void zk_entry(mw_entry *ret_entry, mw_str path, const char *value, int len, const struct Stat *stat);
+/* The path on the server, NUL-terminated. */
+void zk_path(const mw_conn *conn, mw_str path, char ret_path[ZK_PATH_MAX]);
+mw_str zk_unroot(const mw_conn *conn, const char *path);
+/* Is a child of this name (of `parent`, as on the server) kept from children, lists and feeds? */
+bool zk_hides(const mw_conn *conn, const char *parent, const char *name);
+void zk_join(const char *parent, const char *name, char ret_path[ZK_PATH_MAX]);
+bool zk_parent(const char *path, char ret_path[ZK_PATH_MAX]); /* false for "/" */
+void zk_saw(mw_conn *conn, const struct Stat *stat);
+
+/* ---- options.c, acl.c */
+extern const mw_requirement zk_requirements[];
+int zk_options_read(zk_options *options, const mw_option *list, mw_error *err);
+void zk_options_release(zk_options *options);
+int zk_acl_read(const char *text, bool with_digest, const struct ACL_vector **ret_acl, mw_error *err);
+
+/* ---- names.c: `servers` with names to addresses. `done` from the loop; `addresses` NULL = none resolved. */
+struct zk_names_job {
+    mw_defer defer;
+    mw_conn *conn; /* NULL: nobody waits any more */
+    mw_host *host;
+    char *servers, *addresses;
+    char error[128];
+};
+bool zk_names_numeric(const char *servers); /* nothing to look up */
+char *zk_names_lookup(const char *servers, char *error, size_t error_size);
+int zk_names_start(mw_conn *conn);
+void zk_names_forget(mw_conn *conn);
+
+/* ---- conn.c */
+mw_backend_open_fn zk_open;
+mw_backend_expire_fn zk_expire;
+int zk_handle_new(mw_conn *conn);
+void zk_handle_drop(mw_conn *conn); /* without ending the session; never blocks */
+void zk_cut(mw_conn *conn);         /* leave the server that we are connected to, or to which we try to */
+void zk_retry(mw_conn *conn);       /* one more failure: when to try again */
+void zk_expire_now(mw_conn *conn, const mw_error *why);
+void zk_refuse(mw_conn *conn, int status, const char *why);
+void zk_conn_end(mw_conn *conn); /* end everything, report `closed`, free; not from within the client */
+
+/* ---- pump.c */
+void zk_pump(mw_conn *conn);
+void zk_kick(mw_conn *conn); /* pump soon, from the loop */
+void zk_pump_init(mw_conn *conn);
+void zk_pump_stop(mw_conn *conn);
+
+/* ---- close.c */
+mw_backend_close_fn zk_close;
+mw_backend_abandon_fn zk_abandon;
+mw_backend_end_session_fn zk_end_session;
+void zk_closing_step(mw_conn *conn);
+void zk_enders_forget(mw_conn *conn);
+mw_time zk_closing_due(const mw_conn *conn);
+
+/* ---- session.c */
+void zk_watcher(zhandle_t *zh, int type, int state, const char *path, void *ctx);
+void zk_session_suspend(mw_conn *conn);
+void zk_session_forget(mw_conn *conn);
+void zk_session_up(mw_conn *conn);
+void zk_session_probe(mw_conn *conn, mw_time now);
+mw_time zk_session_due(const mw_conn *conn); /* when the next probe is due */
+void zk_session_confirm(mw_conn *conn, mw_time write_sent_at);
+mw_time zk_probe_period(const mw_conn *conn);
+
+/* ---- slots.c */
+void zk_mark_path(const mw_conn *conn, mw_session_id id, unsigned slot, char ret_path[ZK_PATH_MAX]);
+void zk_slot_path(const mw_conn *conn, unsigned slot, char ret_path[ZK_PATH_MAX]);
+int zk_slot_take(mw_conn *conn); /* 0 = none free */
+void zk_slot_give(mw_conn *conn, int slot);
+
+/* ---- parents.c: directories that exist, as far as we know */
+bool zk_parent_known(const mw_conn *conn, const char *path);
+void zk_parent_remember(mw_conn *conn, const char *path);
+void zk_parent_forget(mw_conn *conn, const char *path);
+void zk_parents_release(mw_conn *conn);
+
+/* ---- send.c: the client's asynchronous calls, counted and stamped. 0, or a code of the client when it was not sent.
+ * Each completion begins with zk_heard(). */
+void zk_heard(mw_conn *conn);
+int zk_send_get(mw_conn *, const char *path, bool watch, data_completion_t, void *data);
+int zk_send_exists(mw_conn *, const char *path, bool watch, stat_completion_t, void *data);
+int zk_send_children(mw_conn *, const char *path, bool watch, strings_stat_completion_t, void *data);
+int zk_send_create(mw_conn *, const char *path, mw_str value, int mode, string_stat_completion_t, void *data);
+int zk_send_set(mw_conn *, const char *path, mw_str value, int version, stat_completion_t, void *data);
+int zk_send_delete(mw_conn *, const char *path, void_completion_t, void *data);
+int zk_send_multi(mw_conn *, int count, const zoo_op_t *, zoo_op_result_t *, void_completion_t, void *data);
+int zk_send_sync(mw_conn *conn); /* what follows in this flight is fresh */
+/* Create what is missing above `path` (and `path` itself when `self`), pipelined; `done` when the last answer is in. */
+int zk_send_parents(mw_conn *, const char *path, int leaf_mode, bool self, void (*done)(void *data, int rc),
+                    void *data);
+
+/* ---- requests: read.c, walk.c, write.c, resolve.c */
+typedef struct zk_txn zk_txn;
+typedef struct zk_walk zk_walk;
+
+typedef struct zk_op {
+    zk_link link;
+    mw_conn *conn;
+    mw_request *request; /* NULL: taken back or ended */
+    zk_list *in;         /* the list that holds it */
+    unsigned waiting;    /* answers still to come */
+    uint64_t number;     /* order of submission */
+    mw_time sent_at;
+    int status; /* of a refusal */
+    mw_error err;
+    zk_txn *txn;
+    zk_walk *walk;
+} zk_op;
+
+mw_backend_submit_fn zk_submit;
+mw_backend_cancel_fn zk_cancel;
+void zk_op_move(zk_op *op, zk_list *to);
+void zk_op_end(zk_op *op, int status, const mw_error *err); /* reports; frees when no answer is awaited */
+void zk_op_release(zk_op *op);                              /* frees when ended and no answer is awaited */
+void zk_drain(mw_conn *conn);                               /* send what is ready, in order */
+void zk_requests_suspend(mw_conn *conn);                    /* unsent requests go back to the core */
+void zk_requests_end(mw_conn *conn, int write_status);      /* all of them: the session is over, or we close */
+void zk_refusals_run(mw_conn *conn);
+
+int zk_read_send(zk_op *op);
+int zk_walk_start(zk_op *op);
+void zk_walk_more(zk_walk *walk);
+void zk_walk_free(zk_walk *walk);
+
+int zk_txn_prepare(zk_op *op, mw_error *err); /* 0 or MW_E* */
+bool zk_txn_ready(zk_op *op);
+int zk_txn_send(zk_op *op); /* 0 or an rc of the client */
+void zk_txn_free(zk_txn *txn);
+void zk_resolve_start(mw_conn *conn); /* calls zk_session_up when all is decided */
+
+/* ---- feed.c */
+mw_backend_watch_fn zk_watch;
+mw_backend_unwatch_fn zk_unwatch;
+void zk_feeds_event(mw_conn *conn, int type, const char *path);
+void zk_feeds_suspend(mw_conn *conn); /* before the client sets watches again */
+void zk_feeds_resume(mw_conn *conn);
+void zk_feeds_forget(mw_conn *conn); /* a new session: no watch is left */
+void zk_feeds_free(mw_conn *conn);
+void zk_reads_more(mw_conn *conn); /* fill the window */
+
+/* ---- queue.c */
+mw_backend_lock_fn zk_lock;
+mw_backend_unlock_fn zk_unlock;
+void zk_holds_event(mw_conn *conn, int type, const char *path);
+void zk_holds_resume(mw_conn *conn);
+void zk_holds_end(mw_conn *conn, int status, const mw_error *why);
+void zk_holds_probe(mw_conn *conn);
+/* The queue node that proves the ticket's hold; NULL when it holds nothing. */
+const char *zk_hold_node(const mw_ticket *ticket);
+
+#endif

@@ -1,0 +1,211 @@
+/* Reads and writes over the SPI against a real server. */
+#include "rig.h"
+
+static void creates_reads_and_deletes(void) {
+    rig r;
+    ask a;
+    rig_open(&r);
+    CHECK_INT(rig_write(&r, &a, MW_CREATE, "/ops/one", "v", 0, false), MW_OK);
+    int64_t created = a.written[0].created, revision = a.written[0].revision;
+    CHECK(created > 0);
+    CHECK_INT(revision, created);
+    CHECK_INT(rig_read(&r, &a, MW_READ_GET, "/ops/one"), MW_OK);
+    CHECK_TEXT(a.entries[0].value, "v");
+    CHECK_INT(a.entries[0].entry.version, 0);
+    CHECK_INT(a.entries[0].entry.created, created);
+    CHECK_INT(rig_write(&r, &a, MW_CREATE, "/ops/one", "v", 0, false), MW_EEXISTS);
+    CHECK_INT(rig_write(&r, &a, MW_SET, "/ops/one", "w", 0, false), MW_OK);
+    CHECK_INT(a.written[0].version, 1);
+    CHECK(a.written[0].revision > revision);
+    CHECK_INT(a.written[0].created, created);
+    CHECK_INT(rig_write(&r, &a, MW_SET, "/ops/one", "x", 0, false), MW_ECONFLICT);
+    CHECK_INT(rig_write(&r, &a, MW_DELETE, "/ops/one", "", 1, false), MW_OK);
+    CHECK(a.written[0].revision > revision);
+    CHECK_INT(rig_read(&r, &a, MW_READ_GET, "/ops/one"), MW_ENOT_FOUND);
+    CHECK_INT(rig_write(&r, &a, MW_DELETE, "/ops/one", "", MW_VERSION_ANY, false), MW_ENOT_FOUND);
+    rig_clear(&r, "/ops");
+    rig_close(&r);
+}
+
+static void put_creates_then_replaces(void) {
+    rig r;
+    ask a;
+    rig_open(&r);
+    CHECK_INT(rig_write(&r, &a, MW_PUT, "/ops/p/q", "1", 0, false), MW_OK);
+    CHECK_INT(a.written[0].version, 0);
+    CHECK_INT(rig_write(&r, &a, MW_PUT, "/ops/p/q", "2", 0, false), MW_OK);
+    CHECK_INT(a.written[0].version, 1);
+    CHECK_INT(rig_write(&r, &a, MW_PUT, "/ops/p/q", "3", 0, true), MW_ECONFLICT);
+    rig_clear(&r, "/ops");
+    rig_close(&r);
+}
+
+static void never_adopts_what_another_session_owns(void) {
+    rig r, other;
+    ask a;
+    rig_open(&r);
+    rig_open_with(&other, r.host, rig_servers(), "4000");
+    CHECK_INT(rig_write(&other, &a, MW_CREATE, "/ops/e", "theirs", 0, true), MW_OK);
+    CHECK(a.written[0].owner == other.session.id);
+    CHECK_INT(rig_write(&r, &a, MW_PUT, "/ops/e", "mine", 0, true), MW_ECONFLICT);
+    CHECK_INT(rig_write(&r, &a, MW_PUT, "/ops/e", "mine", 0, false), MW_ECONFLICT);
+    rig_end(&other);
+    CHECK_INT(rig_read(&r, &a, MW_READ_GET, "/ops/e"), MW_ENOT_FOUND);
+    rig_clear(&r, "/ops");
+    rig_close(&r);
+}
+
+static void writes_all_or_nothing(void) {
+    rig r;
+    ask a;
+    rig_open(&r);
+    CHECK_INT(rig_write(&r, &a, MW_CREATE, "/ops/base", "b", 0, false), MW_OK);
+    memset(&a, 0, sizeof a);
+    ask_write(&a, MW_CHECK, "/ops/base", "", 0, false);
+    ask_write(&a, MW_CHECK, "/ops/deep/er", "", MW_VERSION_ABSENT, false);
+    ask_write(&a, MW_CREATE, "/ops/new", "n", 0, true);
+    ask_write(&a, MW_CREATE, "/ops/dir", "", 0, false);
+    ask_write(&a, MW_CREATE, "/ops/dir/child", "c", 0, false);
+    ask_write(&a, MW_SET, "/ops/base", "b2", 0, false);
+    ask_start(&r, &a);
+    CHECK_INT(ask_wait(&r, &a), MW_OK);
+    CHECK_INT(a.written[2].created, a.written[2].revision);
+    CHECK_INT(a.written[5].revision, a.written[2].revision);
+    CHECK_INT(a.written[5].version, 1);
+    CHECK(a.written[2].owner == r.session.id);
+    memset(&a, 0, sizeof a);
+    ask_write(&a, MW_CREATE, "/ops/never", "n", 0, false);
+    ask_write(&a, MW_CHECK, "/ops/dir", "", MW_VERSION_ABSENT, false);
+    ask_start(&r, &a);
+    CHECK_INT(ask_wait(&r, &a), MW_EEXISTS);
+    CHECK_INT(a.request.failed_write, 1);
+    CHECK_INT(rig_read(&r, &a, MW_READ_STAT, "/ops/never"), MW_ENOT_FOUND);
+    rig_clear(&r, "/ops");
+    rig_close(&r);
+}
+
+static void lists_without_its_own_marks(void) {
+    rig r;
+    ask a;
+    rig_open(&r);
+    CHECK_INT(rig_write(&r, &a, MW_CREATE, "/ops/a/b/c", "3", 0, false), MW_OK);
+    CHECK_INT(rig_write(&r, &a, MW_CREATE, "/ops/ab", "x", 0, false), MW_OK);
+    CHECK_INT(rig_read(&r, &a, MW_READ_LIST, "/ops"), MW_OK);
+    CHECK_INT(a.count, 4);
+    CHECK_INT(rig_read(&r, &a, MW_READ_CHILDREN, "/ops"), MW_OK);
+    CHECK_INT(a.count, 2);
+    CHECK_INT(rig_read(&r, &a, MW_READ_LIST, "/absent"), MW_OK);
+    CHECK_INT(a.count, 0);
+    CHECK_INT(rig_read(&r, &a, MW_READ_CHILDREN, "/absent"), MW_ENOT_FOUND);
+    CHECK_INT(rig_read(&r, &a, MW_READ_CHILDREN, "/"), MW_OK);
+    CHECK_INT(a.count, 1);
+    CHECK_INT(rig_read(&r, &a, MW_READ_SESSIONS, "/"), MW_OK);
+    CHECK_INT(a.count, 1);
+    CHECK_TEXT(a.entries[0].value, "spec");
+    CHECK(a.entries[0].entry.owner == r.session.id);
+    rig_clear(&r, "/ops");
+    rig_close(&r);
+}
+
+static void keeps_the_order_of_submission(void) {
+    rig r;
+    ask a[4];
+    rig_open(&r);
+    memset(a, 0, sizeof a);
+    ask_write(&a[0], MW_PUT, "/ops/order/x", "1", 0, false);
+    ask_write(&a[1], MW_PUT, "/ops/order/x", "2", 0, false);
+    a[2].request.kind = MW_READ_GET;
+    a[2].request.path = mw_str_of("/ops/order/x");
+    ask_write(&a[3], MW_DELETE, "/ops/order/x", "", MW_VERSION_ANY, false);
+    for (size_t i = 0; i < 4; i++)
+        ask_start(&r, &a[i]);
+    for (size_t i = 0; i < 4; i++)
+        CHECK_INT(ask_wait(&r, &a[i]), MW_OK);
+    CHECK_TEXT(a[2].entries[0].value, "2");
+    rig_clear(&r, "/ops");
+    rig_close(&r);
+}
+
+static void refuses_what_no_packet_holds(void) {
+    rig r;
+    ask a;
+    rig_open(&r);
+    static char big[1048576];
+    memset(big, 'x', sizeof big);
+    memset(&a, 0, sizeof a);
+    ask_write(&a, MW_CREATE, "/ops/big", "", 0, false);
+    a.writes[0].value = (mw_str){big, sizeof big};
+    mw_backend_stats before, after;
+    r.backend->stats(r.conn, &before);
+    ask_start(&r, &a);
+    CHECK_INT(ask_wait(&r, &a), MW_ETOO_LARGE);
+    r.backend->stats(r.conn, &after);
+    CHECK_INT(after.statements, before.statements);
+    memset(&a, 0, sizeof a);
+    ask_write(&a, MW_CREATE, "/ops/big", "", 0, false);
+    a.writes[0].value = (mw_str){big, sizeof big - 1024};
+    ask_start(&r, &a);
+    CHECK_INT(ask_wait(&r, &a), MW_OK);
+    rig_clear(&r, "/ops");
+    rig_close(&r);
+}
+
+static void creates_the_chroot_and_stays_in_it(void) {
+    rig r, plain;
+    ask a;
+    char servers[256];
+    snprintf(servers, sizeof servers, "%s/tenant/one", rig_servers());
+    rig_open_with(&r, rig_host(), servers, "4000");
+    CHECK_INT(rig_write(&r, &a, MW_CREATE, "/x", "in", 0, false), MW_OK);
+    CHECK_INT(rig_read(&r, &a, MW_READ_CHILDREN, "/"), MW_OK);
+    CHECK_INT(a.count, 1);
+    CHECK_TEXT(a.entries[0].path, "/x");
+    rig_open_with(&plain, r.host, rig_servers(), "4000");
+    CHECK_INT(rig_read(&plain, &a, MW_READ_GET, "/tenant/one/x"), MW_OK);
+    rig_end(&r);
+    rig_clear(&plain, "/tenant/one/.moonwatch");
+    rig_clear(&plain, "/tenant");
+    rig_close(&plain);
+}
+
+static void refuses_wrong_options(void) {
+    static const struct {
+        const char *key, *value, *says;
+        int status;
+    } bad[] = {
+        {"servers", "", "host:port", MW_EINVALID},
+        {"servers", "host", "host:port", MW_EINVALID},
+        {"servers", "host:0", "host:port", MW_EINVALID},
+        {"servers", "host:1,,b:2", "host:port", MW_EINVALID},
+        {"servers", "host:1/a/", "ends with", MW_EINVALID},
+        {"session_timeout_ms", "soon", "session_timeout_ms", MW_EINVALID},
+        {"digest", "nocolon", "user:password", MW_EINVALID},
+        {"digest_file", "/nonexistent/file", "digest_file", MW_EINVALID},
+        {"acl", "private", "needs an identity", MW_EINVALID},
+        {"tls", "true", "built without it", MW_EUNSUPPORTED},
+        {"sasl", "true", "built without it", MW_EUNSUPPORTED},
+        {"colour", "blue", "no option 'colour'", MW_EINVALID},
+    };
+    mw_host *host = rig_host();
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        rig r;
+        mw_error err = {0};
+        mw_option options[] = {{"servers", "127.0.0.1:1"}, {bad[i].key, bad[i].value}, {0}};
+        CHECK_INT(rig_try_open(&r, options, host, &err), bad[i].status);
+        CHECK(strstr(err.message, bad[i].says) != NULL);
+    }
+    mw_uv_host_free(host);
+}
+
+static const spec_case cases[] = {
+    {"creates, reads and deletes", creates_reads_and_deletes},
+    {"put creates, then replaces", put_creates_then_replaces},
+    {"never adopts what another session owns", never_adopts_what_another_session_owns},
+    {"writes all or nothing", writes_all_or_nothing},
+    {"lists without its own marks", lists_without_its_own_marks},
+    {"keeps the order of submission", keeps_the_order_of_submission},
+    {"refuses what no packet holds", refuses_what_no_packet_holds},
+    {"creates the chroot and stays in it", creates_the_chroot_and_stays_in_it},
+    {"refuses wrong options", refuses_wrong_options},
+};
+SPEC_MAIN(cases)
