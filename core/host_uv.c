@@ -30,7 +30,8 @@ typedef struct uv_host {
     uv_timer_t timer;
     mw__timers timers;
     mw_time timer_due; /* what `timer` is armed for; MW_FOREVER = it is not */
-    bool firing;
+    bool firing;       /* timers are being run */
+    bool stepping;     /* in mw_uv_host_step that may sleep */
 
     uv_idle_t idle;
     mw__defers defers;
@@ -144,9 +145,9 @@ static void timer_fired(uv_timer_t *timer) {
     self->firing = false;
     self->timer_due = MW_FOREVER;
     now = uv_host_now(&self->host);
-    if (first && first->due <= now)
+    if ((first && first->due <= now) || self->stepping)
         (void)uv_idle_start(&self->idle, run_idle);
-    else
+    if (!first || first->due > now)
         arm(self, now);
 }
 
@@ -243,6 +244,11 @@ static int uv_host_poll_start(mw_host *host, mw_poll *poll, int fd, unsigned eve
 
 /* ---- Defers ------------------------------------------------------------------------------------------------------ */
 
+static void stop_idle(uv_host *self) {
+    if (!self->freed && !mw__defers_first(&self->defers))
+        (void)uv_idle_stop(&self->idle);
+}
+
 /* The idle phase comes before the loop sleeps, and an active idle handle keeps it from sleeping. */
 static void run_idle(uv_idle_t *idle) {
     uv_host *self = idle->data;
@@ -255,8 +261,8 @@ static void run_idle(uv_idle_t *idle) {
         mw__defers_remove(defer);
         defer->run(defer);
     }
-    if (!self->freed && !mw__defers_first(&self->defers))
-        (void)uv_idle_stop(&self->idle);
+    if (!self->stepping)
+        stop_idle(self);
 }
 
 static void uv_host_defer(mw_host *host, mw_defer *defer) {
@@ -422,8 +428,15 @@ struct uv_loop_s *mw_uv_host_loop(mw_host *host) {
 
 bool mw_uv_host_step(mw_host *host, bool wait) {
     uv_host *self = of(host);
-    assert(owns_loop(self));
-    return uv_run(self->loop, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT) != 0;
+    assert(owns_loop(self) && !self->stepping);
+    /* UV_RUN_ONCE runs timers and idle handles and sleeps after them all the same (before libuv 1.45). The caller waits
+     * for what they did: the idle handle stays active when anything ran, and keeps the loop from sleeping. */
+    self->stepping = wait;
+    (void)uv_run(self->loop, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    self->stepping = false;
+    arm(self, uv_host_now(host));
+    stop_idle(self);
+    return uv_loop_alive(self->loop) != 0;
 }
 
 int mw_uv_host_fd(mw_host *host) {

@@ -115,6 +115,21 @@ static void a_hold_keeps_the_loop(void) {
     mw_uv_host_free(host);
 }
 
+static void *only_release(void *arg) {
+    mw_host_release(arg);
+    return NULL;
+}
+
+static void another_thread_may_let_go(void) {
+    mw_host *host = own_loop();
+    pthread_t thread;
+    mw_host_hold(host);
+    CHECK_INT(pthread_create(&thread, NULL, only_release, host), 0);
+    run_out(host);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    mw_uv_host_free(host);
+}
+
 static void what_is_posted_can_be_cancelled(void) {
     mw_host *host = own_loop();
     int ran = 0;
@@ -171,6 +186,7 @@ static const spec_case cases[] = {
     {"each post runs once", each_post_runs_once},
     {"the last of many posts is not lost", the_last_of_many_posts_is_not_lost},
     {"a hold keeps the loop", a_hold_keeps_the_loop},
+    {"another thread may let go", another_thread_may_let_go},
     {"what is posted can be cancelled", what_is_posted_can_be_cancelled},
     {"a post outlives its hold", a_post_outlives_its_hold},
     {"a post may post itself", a_post_may_post_itself},

@@ -145,6 +145,9 @@ static void stops_and_moves_timers(void) {
     start(&a, 3600 * MW_SECOND);
     CHECK(mw_uv_host_step(host, false));
     CHECK_TEXT(t.text, "ac");
+    start(&b, 0); /* due before the one that the loop waits for */
+    CHECK(mw_uv_host_step(host, true));
+    CHECK_TEXT(t.text, "acb");
     stop(&a);
     CHECK(!mw_uv_host_step(host, true));
     mw_uv_host_free(host);
@@ -162,6 +165,27 @@ static void runs_defers_in_order_and_their_defers_soon(void) {
     mw_defer_run(host, &a.defer); /* queued already: keeps its place */
     run_out(host);
     CHECK_TEXT(t.text, "acd");
+    mw_uv_host_free(host);
+}
+
+/* The caller waits for what the turn did; it would sleep until the next renewal. */
+static void does_not_sleep_after_it_ran_something(void) {
+    mw_host *host = own_loop();
+    tape t = {0};
+    probe a = make(host, &t, 'a'), b = make(host, &t, 'b'), c = make(host, &t, 'c'), hour = make(host, &t, 'h');
+    start(&hour, 3600 * MW_SECOND);
+    mw_defer_run(host, &a.defer);
+    a.next = &b;
+    CHECK(mw_uv_host_step(host, true));
+    CHECK_TEXT(t.text, "ab");
+    start(&c, 0);
+    CHECK(mw_uv_host_step(host, true));
+    CHECK_TEXT(t.text, "abc");
+    start(&c, MW_MS); /* and it does sleep for what is to come */
+    while (t.len < 4)
+        CHECK(mw_uv_host_step(host, true));
+    stop(&hour);
+    CHECK(!mw_uv_host_step(host, true));
     mw_uv_host_free(host);
 }
 
@@ -392,6 +416,7 @@ static const spec_case cases[] = {
     {"fires in order and never early", fires_in_order_and_never_early},
     {"stops and moves timers", stops_and_moves_timers},
     {"runs defers in order and their defers soon", runs_defers_in_order_and_their_defers_soon},
+    {"does not sleep after it ran something", does_not_sleep_after_it_ran_something},
     {"nothing starves the rest", nothing_starves_the_rest},
     {"sees readiness as a level", sees_readiness_as_a_level},
     {"changes what it waits for", changes_what_it_waits_for},

@@ -199,6 +199,7 @@ static void nothing_of_a_killed_process_runs(void) {
     start(&a, 1); /* somebody still has its objects */
     queue(&b);
     mw_host_release(h[0]);
+    CHECK_INT(mw_virtual_pending(h[0]), 0);
     mw_virtual_resume(h[0]);
     run_out(world);
     CHECK_TEXT(t.text, "o");

@@ -25,7 +25,8 @@ void mw_uv_host_free(mw_host *host);
 
 struct uv_loop_s *mw_uv_host_loop(mw_host *host);
 
-/* Own loop: one turn. `wait` = sleep until something happens; returns whether work remains. */
+/* Own loop: one turn. `wait` = sleep until something happens, but not when timers or defers ran in this turn. Returns
+ * whether work remains. Not from a callback. */
 bool mw_uv_host_step(mw_host *host, bool wait);
 
 /* Own loop, for an application on a loop of another kind: a descriptor that is readable when `step(host, false)` has
