@@ -132,6 +132,11 @@ static int system_hostname(lua_State *L) {
     return 1;
 }
 
+static int system_processors(lua_State *L) {
+    lua_pushinteger(L, uv_available_parallelism());
+    return 1;
+}
+
 static int system_pid(lua_State *L) {
     lua_pushinteger(L, uv_os_getpid());
     return 1;
@@ -267,6 +272,7 @@ static const luaL_Reg functions[] = {{"interfaces", system_interfaces},
                                      {"disk", system_disk},
                                      {"load_average", system_load_average},
                                      {"hostname", system_hostname},
+                                     {"processors", system_processors},
                                      {"pid", system_pid},
                                      {"started", system_started},
                                      {"resident", system_resident},

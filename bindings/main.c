@@ -1,0 +1,228 @@
+/* moonwatch: the program. It lends the Lua side a loop, a log and signals, and runs scripts/moonwatch/cli.lua as a
+ * task.
+ */
+#include "lua_setup.h"
+
+#include <lauxlib.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define SIGNALS 3
+#define LAST_PATIENCE (5 * MW_SECOND)
+
+typedef struct program {
+    uv_loop_t loop;
+    uv_signal_t signals[SIGNALS];
+    mw_host *host;
+    lua_State *L;
+    mw_lua *lua;
+    mw_task *main;
+    mw_log_level level;
+    int handler; /* Lua reference of what process.on_signal was given */
+    int signalled;
+    bool ended, closed;
+    int status;
+} program;
+
+/* ---- Log --------------------------------------------------------------------------------------------------------- */
+
+static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+
+/* Any thread; one write per line, so that lines of several processes do not mix. */
+static void log_line(void *arg, mw_log_level level, const char *component, const char *line) {
+    const program *self = arg;
+    if (level < self->level)
+        return;
+    char out[1200], when[16];
+    struct timespec now;
+    struct tm local;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)localtime_r(&now.tv_sec, &local);
+    (void)strftime(when, sizeof when, "%H:%M:%S", &local);
+    int n = snprintf(out, sizeof out - 1, "%s.%03ld %-5s %s: %s", when, now.tv_nsec / 1000000, levels[level], component,
+                     line);
+    size_t len = (size_t)n < sizeof out - 1 ? (size_t)n : sizeof out - 2;
+    out[len] = '\n';
+    (void)!write(STDERR_FILENO, out, len + 1);
+}
+
+/* ---- moonwatch.process: what a script of the program itself may ask of it ------------------------------------------
+ */
+
+static program *self_of(lua_State *L) {
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* process.on_signal(handler): called as a task with "INT", "TERM" or "HUP"; nil = end the main task, as at first. */
+static int process_on_signal(lua_State *L) {
+    program *self = self_of(L);
+    luaL_unref(L, LUA_REGISTRYINDEX, self->handler);
+    lua_settop(L, 1);
+    self->handler = lua_isfunction(L, 1) ? luaL_ref(L, LUA_REGISTRYINDEX) : LUA_NOREF;
+    return 0;
+}
+
+/* process.log_level(name) */
+static int process_log_level(lua_State *L) {
+    self_of(L)->level = (mw_log_level)luaL_checkoption(L, 1, NULL, levels);
+    return 0;
+}
+
+static int open_process(lua_State *L) {
+    static const luaL_Reg functions[] = {
+        {"on_signal", process_on_signal}, {"log_level", process_log_level}, {NULL, NULL}};
+    luaL_newlibtable(L, functions);
+    (void)lua_getfield(L, LUA_REGISTRYINDEX, "moonwatch.program");
+    luaL_setfuncs(L, functions, 1);
+    return 1;
+}
+
+/* ---- Signals ----------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    int number;
+    const char *name;
+} caught[SIGNALS] = {{SIGINT, "INT"}, {SIGTERM, "TERM"}, {SIGHUP, "HUP"}};
+
+static void on_signal(uv_signal_t *handle, int number) {
+    program *self = handle->data;
+    if (self->signalled++ && number != SIGHUP)
+        _exit(128 + number); /* the user is out of patience: the server's timeout withdraws what we hold */
+    if (self->handler == LUA_NOREF) {
+        if (self->main)
+            mw_lua_cancel(self->main);
+        self->status = 128 + number;
+        return;
+    }
+    for (int i = 0; i < SIGNALS; i++) {
+        if (caught[i].number == number) {
+            (void)lua_rawgeti(self->L, LUA_REGISTRYINDEX, self->handler);
+            lua_pushstring(self->L, caught[i].name);
+            if (mw_lua_spawn(self->L, 1, 0, "signal", NULL, NULL, NULL, NULL) != MW_OK)
+                _exit(128 + number);
+        }
+    }
+}
+
+static void catch_signals(program *self) {
+    for (int i = 0; i < SIGNALS; i++) {
+        (void)uv_signal_init(&self->loop, &self->signals[i]);
+        self->signals[i].data = self;
+        (void)uv_signal_start(&self->signals[i], on_signal, caught[i].number);
+        uv_unref((uv_handle_t *)&self->signals[i]);
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
+
+static bool step(void *arg, bool wait) {
+    program *self = arg;
+    return uv_run(&self->loop, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT) != 0;
+}
+
+static void main_ended(void *arg, int status, const mw_error *error, lua_State *results, int count) {
+    program *self = arg;
+    self->ended = true;
+    self->main = NULL;
+    if (status == MW_OK)
+        self->status = count > 0 && lua_isinteger(results, -count) ? (int)lua_tointeger(results, -count) : 0;
+    else if (status != MW_ECANCELLED || self->status == 0)
+        (void)fprintf(stderr, "moonwatch: %s\n", error->message);
+    if (status != MW_OK && self->status == 0)
+        self->status = 1;
+}
+
+static void set_closed(void *arg) {
+    ((program *)arg)->closed = true;
+}
+
+/* Push cli.main and its arguments. */
+static int push_main(lua_State *L) {
+    program *self = lua_touserdata(L, 1);
+    char **argv = lua_touserdata(L, 2);
+    lua_settop(L, 0);
+    lua_pushlightuserdata(L, self);
+    lua_setfield(L, LUA_REGISTRYINDEX, "moonwatch.program");
+    mw_lua_preload(L, "moonwatch.process", open_process);
+    (void)lua_getglobal(L, "require");
+    lua_pushliteral(L, "moonwatch.cli");
+    lua_call(L, 1, 1);
+    (void)lua_getfield(L, -1, "main");
+    lua_newtable(L);
+    for (lua_Integer i = 0; argv[i]; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+    return 2;
+}
+
+static int run(program *self, char **argv, mw_error *err) {
+    const mw_lua_config config = {.host = self->host, .step = step, .step_arg = self};
+    int status = mw_lua_open(self->L, &config, &self->lua, err);
+    if (status != MW_OK)
+        return status;
+    lua_pushcfunction(self->L, push_main);
+    lua_pushlightuserdata(self->L, self);
+    lua_pushlightuserdata(self->L, argv);
+    if ((status = mw_lua_call(self->L, 2, 2, err)) != MW_OK)
+        return status;
+    if ((status = mw_lua_spawn(self->L, 1, 0, "main", main_ended, self, &self->main, err)) != MW_OK)
+        return status;
+    while (!self->ended && step(self, true)) {
+    }
+    if (!self->ended)
+        return mw_fail(err, MW_EINTERNAL, "the program waits for something that cannot come");
+    mw_lua_close(self->lua, LAST_PATIENCE, set_closed, self);
+    while (!self->closed && step(self, true)) {
+    }
+    return MW_OK;
+}
+
+static void release(program *self) {
+    if (self->L)
+        lua_close(self->L);
+    mw_uv_host_free(self->host);
+    for (int i = 0; i < SIGNALS; i++)
+        uv_close((uv_handle_t *)&self->signals[i], NULL);
+    (void)uv_run(&self->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&self->loop);
+}
+
+/* In the build tree, backends are beside the program, not where they will be installed. */
+static void find_backends(void) {
+    char self[4096], *slash;
+    size_t size = sizeof self - 32;
+    if (getenv("MOONWATCH_BACKENDS") || uv_exepath(self, &size) < 0 || !(slash = strrchr(self, '/')))
+        return;
+    (void)snprintf(slash, 32, "/../lib/moonwatch");
+    if (access(self, X_OK) == 0)
+        (void)setenv("MOONWATCH_BACKENDS", self, 0);
+}
+
+int main(int argc, char **argv) {
+    program self = {.level = MW_LOG_INFO, .handler = LUA_NOREF};
+    mw_error err = {0};
+    (void)setlocale(LC_CTYPE, "");
+    find_backends();
+    if (uv_loop_init(&self.loop) < 0) {
+        (void)fprintf(stderr, "moonwatch: no event loop\n");
+        return 1;
+    }
+    catch_signals(&self);
+    int status = mw_uv_host_new(&self.loop, log_line, &self, &self.host, &err);
+    if (status == MW_OK)
+        status = mw_lua_state_new(NULL, &self.L, &err);
+    if (status == MW_OK)
+        status = run(&self, argv, &err);
+    if (status != MW_OK)
+        (void)fprintf(stderr, "moonwatch: %s\n", err.message);
+    release(&self);
+    return status != MW_OK && self.status == 0 ? 1 : self.status;
+}

@@ -1,0 +1,87 @@
+--- What startup scripts see as `mw`: the library, and the engine's own registry, nodes and reactions.
+local library = require "moonwatch"
+local reactions = require "moonwatch.reactions"
+
+local M = {}
+
+-- mw.registry: each method waits until there is a registry, then is that registry's.
+local function registry_proxy(engine)
+    return setmetatable({}, {
+        __name = "moonwatch.Registry",
+        __index = function(proxy, name)
+            local function method(_, ...)
+                local registry = engine:await_registry()
+                local found = registry[name]
+                if type(found) ~= "function" then
+                    error(("a registry has no method '%s'"):format(tostring(name)), 2)
+                end
+                return found(registry, ...)
+            end
+            rawset(proxy, name, method)
+            return method
+        end,
+    })
+end
+
+local function choose(engine, choice)
+    local kind = type(choice)
+    if kind == "string" then
+        choice, kind = { choice }, "table"
+    end
+    if kind ~= "function" and not (kind == "table" and #choice > 0) then
+        error("bad argument 'choice' to 'backend': a list of names or a function expected, got " .. kind, 3)
+    end
+    for _, name in ipairs(kind == "table" and choice or {}) do
+        if type(name) ~= "string" then
+            error("bad argument 'choice' to 'backend': a name is a string, got " .. type(name), 3)
+        end
+    end
+    if engine.registry or engine.state ~= "new" and engine.state ~= "starting" then
+        error("mw.backend: the backend is chosen already; call it before the script first waits", 3)
+    elseif engine.choice then
+        error("mw.backend: another script has chosen already", 3)
+    end
+    engine.choice = choice
+end
+
+---@param engine moonwatch.Engine
+---@return table mw
+function M.new(engine)
+    local mw = { registry = registry_proxy(engine), config = engine.config:view() }
+
+    function mw.backend(choice)
+        choose(engine, choice)
+    end
+
+    function mw.on(kind, pattern, options, reaction)
+        return reactions.on(engine, kind, pattern, options, reaction)
+    end
+
+    function mw.on_connection(reaction)
+        return reactions.on_connection(engine, reaction)
+    end
+
+    function mw.guard(path, options, body)
+        return mw.registry:guard(path, options, body)
+    end
+
+    function mw.elect(path, options, lead)
+        return mw.registry:elect(path, options, lead)
+    end
+
+    function mw.node(options)
+        return require("moonwatch.node").register(engine:await_registry(), options, engine)
+    end
+
+    function mw.nodes(role)
+        return require("moonwatch.node").list(engine:await_registry(), role)
+    end
+
+    function mw.stop()
+        engine:stop()
+    end
+
+    return setmetatable(mw, { __index = library })
+end
+
+return M

@@ -1,0 +1,101 @@
+--- The command line: one file per command in moonwatch/cli/, dispatched with lua-argparse.
+--
+-- A command is a table: summary (one line), description (optional), configure(command) which adds options to an argparse
+-- command, and run(args) which returns an exit code and may wait. Only the file of the command that is used is loaded.
+local M = {}
+
+--- Exit codes of every command; `lock` and others add their own above 10.
+M.exit = { ok = 0, failed = 1, usage = 2, config = 3 }
+
+--- In the order of `moonwatch --help`.
+M.commands = { "run", "check", "version" }
+
+--- One line on standard error.
+function M.complain(format, ...)
+    local text = select("#", ...) > 0 and format:format(...) or format
+    io.stderr:write("moonwatch: ", (tostring(text):gsub("[\r\n]+", " ")), "\n")
+end
+
+local function is_command(name)
+    for _, command in ipairs(M.commands) do
+        if command == name then
+            return true
+        end
+    end
+    return false
+end
+
+function M.load(name)
+    return require("moonwatch.cli." .. name)
+end
+
+--- The parser with the commands in `names` (all of them: for help, completion and the manual page).
+function M.parser(names)
+    local argparse = require "argparse"
+    local parser = argparse("moonwatch", "A registry of who is alive, with locks, and Lua scripts that react.")
+    parser:command_target "command"
+    parser:require_command(true)
+    parser:add_help(true)
+    for _, name in ipairs(names) do
+        local command = M.load(name)
+        local sub = parser:command(name, command.description or command.summary):summary(command.summary)
+        command.configure(sub)
+    end
+    return parser
+end
+
+--- The help of one command, as argparse writes it.
+function M.help(parser, name)
+    for _, command in ipairs(parser._commands) do
+        if command._name == name then
+            return command:get_help()
+        end
+    end
+    return parser:get_help()
+end
+
+-- `moonwatch FILE.lua` runs it; `moonwatch --version` is a command like any other.
+local function normalise(arguments)
+    if arguments[1] == "--version" or arguments[1] == "-V" then
+        return { "version" }
+    elseif arguments[1] and arguments[1]:find "%.lua$" and not is_command(arguments[1]) then
+        return table.move(arguments, 1, #arguments, 2, { "run" })
+    end
+    return arguments
+end
+
+local function unknown(name)
+    local hint = require("moonwatch.suggest").hint(name, M.commands)
+    M.complain("there is no command '%s'%s; moonwatch --help lists them", name, hint)
+    return M.exit.usage
+end
+
+--- Run the command in `argv`: its exit code. In a task.
+function M.main(argv)
+    local arguments = normalise(table.move(argv, 1, #argv, 1, {}))
+    local name = arguments[1]
+    if name and not is_command(name) and name:sub(1, 1) ~= "-" then
+        return unknown(name)
+    end
+    local parser = M.parser(is_command(name) and { name } or M.commands)
+    if not name or name == "-h" or name == "--help" then
+        print(parser:get_help())
+        return name and M.exit.ok or M.exit.usage
+    end
+    for _, argument in ipairs(arguments) do
+        if argument == "--" then
+            break
+        elseif argument == "-h" or argument == "--help" then -- argparse would end the process itself
+            print(M.help(parser, name))
+            return M.exit.ok
+        end
+    end
+    local ok, args = parser:pparse(arguments)
+    if not ok then
+        M.complain("%s; moonwatch %s --help says more", args, is_command(name) and name or "")
+        return M.exit.usage
+    end
+    return M.load(args.command).run(args) or M.exit.ok
+end
+
+return M

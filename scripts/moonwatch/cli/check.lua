@@ -1,0 +1,54 @@
+local cli = require "moonwatch.cli"
+
+local M = {
+    summary = "Check a configuration and its scripts, without running them.",
+    description = "Every complaint is one line on standard error, file:line:column first. Exit code 3 if there is any.",
+}
+
+function M.configure(command)
+    command:option("-c --config", "The configuration; without it, application.yaml."):argname "FILE"
+    command:flag("-p --print", "Print the effective configuration; secrets are \"***\".")
+    command:flag("-q --quiet", "Say nothing when all is well.")
+    command:argument("script", "More scripts to check."):args "*"
+end
+
+-- Does the script compile as source text?
+local function check_script(file)
+    local handle, err = io.open(file, "r")
+    if not handle then
+        return err
+    end
+    local source, why = handle:read "a"
+    handle:close()
+    if not source then
+        return ("%s: %s"):format(file, why)
+    end
+    local chunk
+    chunk, err = load((source:gsub("^#[^\n]*", "")), "@" .. file, "t", {})
+    return not chunk and err or nil
+end
+
+function M.run(args)
+    local config, complaints = require("moonwatch.config").load(args.config or "application.yaml")
+    complaints = complaints or {}
+    local files = table.move(args.script, 1, #args.script, 1, {})
+    table.move(config and config.scripts or {}, 1, #(config and config.scripts or {}), #files + 1, files)
+    for _, file in ipairs(files) do
+        complaints[#complaints + 1] = check_script(file)
+    end
+    for _, complaint in ipairs(complaints) do
+        io.stderr:write(complaint, "\n")
+    end
+    if config and args.print then
+        io.write(config:print())
+    end
+    if #complaints > 0 then
+        return cli.exit.config
+    elseif not args.quiet and not args.print then
+        print(("%s: %d script%s, registry %s: all is well"):format(config.file, #files, #files == 1 and "" or "s",
+            config.registry.type))
+    end
+    return cli.exit.ok
+end
+
+return M

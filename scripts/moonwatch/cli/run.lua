@@ -1,0 +1,76 @@
+local cli = require "moonwatch.cli"
+local core = require "moonwatch.core"
+
+local M = {
+    summary = "Run startup scripts over the registry until told to stop.",
+    description = "Read the configuration, run its scripts and those named here, and go on until mw.stop(), SIGTERM or "
+        .. "SIGINT: then registrations and locks are withdrawn, within stop_timeout.",
+}
+
+function M.configure(command)
+    command:option("-c --config", "The configuration; without it, application.yaml here if there is one."):argname "FILE"
+    command:argument("script", "More scripts, after those of the configuration."):args "*"
+end
+
+--- The configuration that `-c` names, or application.yaml, or the defaults. nil after complaining.
+function M.configuration(file)
+    local config = require "moonwatch.config"
+    local found = not file and io.open("application.yaml", "r")
+    if found then
+        found:close()
+        file = "application.yaml"
+    end
+    local loaded, complaints = file and config.load(file)
+    if not file then
+        loaded, complaints = config.parse("", "defaults")
+    end
+    for _, complaint in ipairs(complaints or {}) do
+        cli.complain(complaint)
+    end
+    return loaded
+end
+
+local function scripts_of(config, more)
+    local files = table.move(config.scripts or {}, 1, #(config.scripts or {}), 1, {})
+    return table.move(more, 1, #more, #files + 1, files)
+end
+
+-- SIGTERM and SIGINT ask for the end; the log is read by people, so it names them.
+local function stop_on_signals(engine)
+    local process = require "moonwatch.process"
+    process.on_signal(function(name)
+        if name == "HUP" then
+            core.log("info", "SIGHUP: nothing to do")
+        else
+            core.log("info", ("SIG%s: withdrawing"):format(name))
+            engine:stop()
+        end
+    end)
+    process.log_level(engine.config.log_level)
+end
+
+function M.run(args)
+    local config = M.configuration(args.config)
+    if not config then
+        return cli.exit.config
+    end
+    local files = scripts_of(config, args.script)
+    local engine = require("moonwatch.engine").new(config)
+    stop_on_signals(engine)
+    local start = core.spawn(function()
+        local ok, err = engine:start(files)
+        if not ok then
+            engine:stop(err)
+        end
+    end)
+    local ok, err = engine:wait()
+    start:cancel()
+    engine:close()
+    if not ok then
+        cli.complain("%s", tostring(err))
+        return err.code == "invalid" and cli.exit.config or cli.exit.failed
+    end
+    return cli.exit.ok
+end
+
+return M

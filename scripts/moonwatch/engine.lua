@@ -1,0 +1,307 @@
+--- The engine: a configuration, its scripts, and the registry that they share.
+--
+-- Start-up: every script's top level runs, in order, up to its first wait or its end; then the backend is chosen, once;
+-- then the registry opens and whoever waits for it goes on. So a script may wait for the registry at its top level, and
+-- a later one may still say `mw.backend`: neither waits for the other.
+local core = require "moonwatch.core"
+local library = require "moonwatch"
+local reactions = require "moonwatch.reactions"
+local sandbox = require "moonwatch.sandbox"
+
+---@class moonwatch.Engine
+---@field registry moonwatch.Registry?
+---@field state "new"|"starting"|"open"|"failed"|"closed"
+local Engine = {}
+Engine.__index = Engine
+
+local M = {}
+
+--- A gate that any number of tasks can wait at until it is opened.
+local function gate()
+    local closed = core.spawn_apart(core.sleep, math.huge)
+    return {
+        open = function()
+            closed:cancel()
+        end,
+        wait = function()
+            closed:join()
+        end,
+    }
+end
+
+--- The registry, as soon as there is one. Raises when there never will be.
+function Engine:await_registry()
+    while not self.registry do
+        if self.failure or self.state == "closed" then
+            error(self.failure or core.error("closed", "the engine is closed"), 0)
+        end
+        self.opened.wait()
+    end
+    return self.registry
+end
+
+-- ---- Scripts --------------------------------------------------------------------------------------------------------
+
+local function read_source(file)
+    local handle, err = io.open(file, "r")
+    if not handle then
+        return nil, err
+    end
+    local source, why = handle:read "a"
+    handle:close()
+    return source, why and ("%s: %s"):format(file, why)
+end
+
+local function traceback(err)
+    if type(err) ~= "string" then
+        return err
+    end
+    local lines = { err }
+    for line in debug.traceback("", 2):gmatch "\n%s*(%S[^\n]*%.lua:%d+: in [^\n]*)" do
+        if not line:find("/moonwatch/", 1, true) then
+            lines[#lines + 1] = line
+        end
+    end
+    return table.concat(lines, "; ", 1, math.min(#lines, 6))
+end
+
+--- Run `source` as script `name`. Its task lives on after its top level, with what that spawned. `ended(err)` is told
+--- when the top level has ended.
+function Engine:run_script(source, name, ended)
+    local chunk, env = sandbox.compile(source, name, self.api)
+    local script = { name = name, env = env, state = chunk and "running" or "failed" }
+    table.insert(self.scripts, script)
+    if not chunk then
+        script.err = env
+        ended(env)
+        return script
+    end
+    script.task = core.spawn_apart(function()
+        script.started = true
+        local ok, err = xpcall(chunk, traceback, name)
+        script.state, script.err = ok and "done" or "failed", err
+        ended(not ok and err or nil)
+        if ok then
+            core.sleep(math.huge) -- the home of what it spawned
+        end
+    end)
+    return script
+end
+
+function Engine:load(file, ended)
+    local source, err = read_source(file)
+    if not source then
+        ended(err)
+        return { name = file, state = "failed", err = err }
+    end
+    return self:run_script(source, file, ended)
+end
+
+-- A script that failed: skip it, or remember why the start cannot succeed.
+function Engine:script_failed(name, err)
+    local text = tostring(err):find(name, 1, true) and tostring(err) or ("%s: %s"):format(name, err)
+    core.log("error", (text:gsub("%c", " ")))
+    if self.config.on_script_error == "skip" then
+        core.log("warn", ("%s is skipped (on_script_error: skip)"):format(name))
+    elseif self.state == "new" or self.state == "starting" then
+        self.script_failure = self.script_failure or core.error("invalid", text)
+    else
+        self:stop(core.error("invalid", text))
+    end
+end
+
+--- Run the top level of each file up to its first wait. The failure of one, if any.
+function Engine:run_scripts(files)
+    for _, file in ipairs(files) do
+        local script = self:load(file, function(err)
+            if err then
+                self:script_failed(file, err)
+            end
+        end)
+        while script.task and not script.started do
+            coroutine.yield()
+        end
+        if self.script_failure then
+            return nil, self.script_failure
+        end
+    end
+    return true
+end
+
+-- ---- The backend ----------------------------------------------------------------------------------------------------
+
+-- Can `name` be used on this machine, as configured? Nothing is asked of a server: one blip must not make two nodes
+-- choose differently.
+local function usable(config, name)
+    local options, err = config:open_options(name)
+    if not options then
+        return nil, core.error("invalid", err)
+    end
+    return options
+end
+
+function Engine:probe(name)
+    local options, err = usable(self.config, name)
+    if not options then
+        return nil, err
+    end
+    options.wait = 3
+    local registry
+    registry, err = library.open(options)
+    if not registry then
+        return nil, err
+    end
+    registry:close()
+    return true
+end
+
+local function from_list(config, list)
+    local reasons = {}
+    for _, name in ipairs(list) do
+        local options, err = usable(config, name)
+        if options then
+            return options
+        end
+        reasons[#reasons + 1] = ("%s: %s"):format(name, err.message)
+        core.log("warn", ("backend %s cannot be used: %s"):format(name, err.message))
+    end
+    return nil, core.error("unsupported", "none of the backends that the script names: " .. table.concat(reasons, "; "))
+end
+
+--- What mw.backend chose, or what the configuration says, as options of mw.open.
+function Engine:choose()
+    local choice = self.choice or { self.config.registry.type }
+    if type(choice) == "table" then
+        return from_list(self.config, choice)
+    end
+    local name, more = choice(self.api.config, function(wanted)
+        return self:probe(wanted)
+    end)
+    if type(name) ~= "string" then
+        return nil, core.error("invalid", "mw.backend: the function returned no name of a backend")
+    end
+    local options, err = usable(self.config, name)
+    for key, value in pairs(options and more or {}) do
+        options[key] = value
+    end
+    return options, err
+end
+
+-- ---- Life -----------------------------------------------------------------------------------------------------------
+
+--- The end of the story of one connection: tell those who wait, or stop.
+function Engine:watch_connection(registry)
+    registry:on_connection(function(event)
+        local reason = event.reason and event.reason ~= "" and ": " .. event.reason or ""
+        local level = (event.state == "suspended" or event.state == "lost") and "warn" or "info"
+        if event.state ~= "connecting" then
+            core.log(level, ("registry %s%s"):format(event.state, reason))
+        end
+        if event.state == "closed" and self.state == "open" then
+            self:stop(core.error("closed", "the registry closed" .. reason))
+        end
+    end)
+end
+
+local function open(self, options)
+    local wait = options.wait
+    options.wait = 0
+    local registry, err = library.open(options)
+    if not registry then
+        return nil, err
+    end
+    self.backend = options.backend
+    self.registry = registry
+    self:watch_connection(registry)
+    reactions.attach(self, registry)
+    self.opened.open()
+    local waited = core.now() + wait
+    while registry:state() == "connecting" and core.now() < waited do
+        core.sleep(0.001)
+    end
+    if registry:state() == "connecting" then
+        core.log("warn", ("%s does not answer yet; going on to try"):format(options.backend))
+    end
+    return true
+end
+
+--- Run the scripts, choose the backend, open the registry: true, or nil, err. In a task.
+function Engine:start(files)
+    self.state = "starting"
+    local ok, err = self:run_scripts(files or self.config.scripts or {})
+    local options
+    if ok then
+        ok, options, err = pcall(self.choose, self)
+        err = not ok and options or err
+    end
+    if ok and options then
+        ok, err = open(self, options)
+    end
+    if not ok or not options or self.script_failure then
+        self.failure = self.script_failure or err
+        self.state = "failed"
+        self.opened.open()
+        return nil, self.failure
+    end
+    self.state = "open"
+    return true
+end
+
+--- Ask for the end: whoever waits in `run` goes on.
+function Engine:stop(err)
+    self.stop_error = self.stop_error or err
+    self.stopped.open()
+end
+
+--- Wait until somebody asks for the end: true, or nil, err.
+function Engine:wait()
+    self.stopped.wait()
+    return not self.stop_error, self.stop_error
+end
+
+--- End the scripts, then withdraw, release, end the session, within the configured bound.
+function Engine:close()
+    if self.state == "closed" then
+        return
+    end
+    self.state = "closed"
+    self.opened.open()
+    for i = #self.scripts, 1, -1 do
+        local task = self.scripts[i].task
+        if task then
+            task:cancel()
+            task:join { timeout = self.config.stop_timeout }
+        end
+    end
+    for i = #self.closers, 1, -1 do
+        self.closers[i]()
+    end
+    if self.registry then
+        self.registry:close { patience = self.config.stop_timeout }
+    end
+end
+
+--- The global function `name` of the script loaded last that has one.
+function Engine:find(name)
+    for i = #self.scripts, 1, -1 do
+        local env = self.scripts[i].env
+        local value = type(env) == "table" and rawget(env, name)
+        if type(value) == "function" then
+            return value
+        end
+    end
+    return nil, core.error("not_found", ("no script has a global function '%s'"):format(name))
+end
+
+---@param config table     from moonwatch.config
+---@return moonwatch.Engine
+function M.new(config)
+    local self = setmetatable({
+        config = config, state = "new", scripts = {}, deferred = {}, closers = {}, opened = gate(), stopped = gate(),
+    }, Engine)
+    core.limits { budget = config.task_budget, memory = config.memory_limit }
+    self.api = require("moonwatch.api").new(self)
+    return self
+end
+
+return M

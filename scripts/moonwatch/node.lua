@@ -1,0 +1,333 @@
+--- Node records: who is alive, since when, how loaded, and willing to take more or not.
+--
+-- A record lives at /nodes/<role>/<key> as an ephemeral registration, so it goes with its process. `status` has
+-- hysteresis: a node is busy above a threshold, and normal again below nine tenths of it.
+local core = require "moonwatch.core"
+local json = require "moonwatch.json"
+local system = require "moonwatch.system"
+
+local M = {}
+
+M.root = "/nodes"
+
+--- Of the record; a reader that knows less than `reader` stays out.
+M.format, M.reader = 1, 1
+
+local thresholds = { cpu = 0.9, memory = 0.95, disk = 0.98 }
+local release = 0.9 -- of the threshold
+
+--- The record in `text`, or nil, err: damaged, or written by a newer version that older ones must not read.
+---@param text string
+---@return moonwatch.Node? node
+---@return string? err
+function M.decode(text)
+    local record, err = json.decode(text)
+    if type(record) ~= "table" then
+        return nil, err or "not a node record"
+    elseif (tonumber(record.reader) or 1) > M.format then
+        return nil, ("a node record of format %s; this version reads %d"):format(tostring(record.format), M.format)
+    end
+    for field, kind in pairs { id = "string", address = "string", incarnation = "string", role = "string" } do
+        if type(record[field]) ~= kind then
+            return nil, ("a node record without %s"):format(field)
+        end
+    end
+    record.key = M.key(record)
+    for _, field in ipairs { "load", "meta" } do
+        record[field] = type(record[field]) == "table" and record[field] or {}
+    end
+    return record
+end
+
+function M.key(record)
+    return ("%s_%s_%s"):format(record.id, record.address, record.incarnation)
+end
+
+-- ---- Who we are -----------------------------------------------------------------------------------------------------
+
+--- The MAC address of the first interface, by name, that is up and has one.
+function M.mac()
+    local best
+    for _, one in ipairs(system.interfaces() or {}) do
+        if not one.internal and one.mac ~= "00:00:00:00:00:00" and (not best or one.name < best.name) then
+            best = one
+        end
+    end
+    return best and best.mac or "00:00:00:00:00:00", best and best.address
+end
+
+local function incarnation()
+    return ("%x-%s"):format(math.floor(system.started() * 1000), (system.random(4):gsub(".", function(char)
+        return ("%02x"):format(char:byte())
+    end)))
+end
+
+-- ---- Load -----------------------------------------------------------------------------------------------------------
+
+-- Shares of processor time are between two looks; the first look has the load average to go by.
+local function sampler(extra)
+    local last_busy, last_total
+    return function()
+        local load = { memory = system.memory(), disk = system.disk "/", average = (system.load_average()) }
+        local busy, total = system.cpu_times()
+        if last_total and total > last_total then
+            load.cpu = (busy - last_busy) / (total - last_total)
+        else
+            load.cpu = math.min(1, load.average / math.max(1, system.processors()))
+        end
+        last_busy, last_total = busy, total
+        for name, value in pairs(load) do
+            load[name] = math.floor(value * 1000 + 0.5) / 1000
+        end
+        for name, value in pairs(extra and extra() or {}) do
+            load[name] = value
+        end
+        return load
+    end
+end
+
+--- Busy or normal, given what it was: thresholds release at nine tenths, a function of the script's after two looks.
+function M.judge(status, load, busy, limits, calm)
+    if busy then
+        if busy(load) then
+            return "busy", 0
+        end
+        calm = status == "busy" and calm + 1 or 0
+        return calm == 1 and "busy" or "normal", calm
+    end
+    local bar = status == "busy" and release or 1
+    for name, limit in pairs(limits) do
+        local value = tonumber(load[name])
+        if value and value >= limit * bar then
+            return "busy", 0
+        end
+    end
+    return "normal", 0
+end
+
+-- ---- Identity: that a restart ends what its predecessor left ----------------------------------------------------------
+
+local function adopt(registry, file)
+    local id, secret = file:read():match "^(%d+) (%x+)\n$"
+    if id then
+        registry:adopt(math.tointeger(tonumber(id)), secret)
+    end
+end
+
+local function remember(registry, file)
+    return registry:on_connection(function(event)
+        if event.state == "connected" then
+            local id, secret = registry:session(), registry:secret()
+            if id and secret then
+                file:write(("%d %s\n"):format(id, secret))
+            end
+        end
+    end)
+end
+
+--- Hold the identity file for as long as the engine lives. nil, err when another process holds it.
+function M.identify(registry, path, engine)
+    if not path or engine.identity then
+        return true
+    end
+    local file, err = system.lock_file(path)
+    if not file then
+        return nil, core.error("denied", "identity: " .. err)
+    end
+    engine.identity = file
+    adopt(registry, file)
+    local listener = remember(registry, file)
+    table.insert(engine.closers, function()
+        listener:close()
+        file:write "" -- a session that ended in order needs no one to end it
+        file:close()
+    end)
+    return true
+end
+
+-- ---- Registration -----------------------------------------------------------------------------------------------------
+
+---@class moonwatch.NodeRegistration
+local NodeRegistration = {}
+NodeRegistration.__index = NodeRegistration
+
+local function record_of(node)
+    local record = { format = M.format, reader = M.reader }
+    for _, name in ipairs { "id", "address", "incarnation", "started", "role", "status", "weight", "load", "meta" } do
+        record[name] = node[name]
+    end
+    if next(record.meta) == nil then
+        record.meta = nil
+    end
+    return json.encode(record)
+end
+
+-- Look at the load; write when the status changed or the period has passed.
+function NodeRegistration:look()
+    local node = self.node
+    node.load = self.sample()
+    local before = node.status
+    node.status, self.calm = M.judge(before, node.load, self.busy, self.limits, self.calm)
+    if node.status ~= before or core.now() >= self.due then
+        self:write()
+    end
+end
+
+function NodeRegistration:write()
+    self.due = core.now() + self.period
+    if self.registration then
+        self.registration:set(record_of(self.node))
+    end
+end
+
+--- Change `weight` or `meta`; written at once.
+function NodeRegistration:update(fields)
+    if type(fields) ~= "table" then
+        error("bad argument 'fields' to 'update': table expected, got " .. type(fields), 2)
+    end
+    for name, value in pairs(fields) do
+        local kind = ({ weight = "number", meta = "table" })[name]
+        if not kind then
+            error(("bad argument 'fields' to 'update': '%s' cannot change"):format(tostring(name)), 2)
+        elseif type(value) ~= kind then
+            error(("bad argument 'fields' to 'update': %s: %s expected"):format(name, kind), 2)
+        end
+        self.node[name] = value
+    end
+    self:write()
+end
+
+function NodeRegistration:close()
+    if self.ticker then
+        self.ticker:cancel()
+        self.ticker = nil
+    end
+    if self.registration then
+        self.registration:close()
+        self.registration = nil
+    end
+end
+NodeRegistration.__close = NodeRegistration.close
+
+local types = { role = "string", address = "string", id = "string", weight = "number", meta = "table", load = "function",
+    busy = "function", incarnation = "string" }
+
+local function check(options)
+    if type(options) ~= "table" then
+        error("bad argument 'options' to 'node': table expected, got " .. type(options), 4)
+    end
+    local known = { "period", "timeout" }
+    for name in pairs(types) do
+        known[#known + 1] = name
+    end
+    for name, value in pairs(options) do
+        if types[name] and type(value) ~= types[name] then
+            error(("bad argument '%s' to 'node': %s expected, got %s"):format(name, types[name], type(value)), 4)
+        elseif not types[name] and name ~= "period" and name ~= "timeout" then
+            local hint = require("moonwatch.suggest").hint(tostring(name), known)
+            error(("bad argument 'options' to 'node': unknown option '%s'%s"):format(tostring(name), hint), 4)
+        end
+    end
+end
+
+-- What the script says, over what the configuration says, over what the machine is.
+local function describe(options, configured)
+    local mac, address = M.mac()
+    local node = {
+        id = options.id or configured.id or mac,
+        address = options.address or configured.address or ("%s:%d"):format(address or system.hostname(), system.pid()),
+        incarnation = options.incarnation or incarnation(),
+        started = math.floor(system.started() * 1000) / 1000,
+        role = options.role or configured.role,
+        weight = options.weight or configured.weight or 1,
+        meta = options.meta or configured.meta or {},
+        status = "normal",
+    }
+    if not node.role then
+        error("bad argument 'role' to 'node': string expected, got nil", 4)
+    end
+    for _, name in ipairs { "role", "id", "address", "incarnation" } do
+        if node[name] == "" or node[name]:find "[/%c]" then
+            error(("bad argument '%s' to 'node': not empty, and no '/' expected"):format(name), 4)
+        end
+    end
+    node.key = M.key(node)
+    return node
+end
+
+--- mw.node: register this process at /nodes/<role>/<key>.
+---@return moonwatch.NodeRegistration?, moonwatch.Error?
+function M.register(registry, options, engine)
+    local configured = engine and engine.config.node or {}
+    check(options or {})
+    options = options or {}
+    local node = describe(options, configured)
+    local period = core.seconds(options.period or configured.period or 10, "node", "period")
+    local limits = {}
+    for name, value in pairs(thresholds) do
+        limits[name] = (configured.busy or {})[name] or value
+    end
+    limits.average = (configured.busy or {}).average
+    local self = setmetatable({
+        node = node, period = period, limits = limits, busy = options.busy, calm = 0, due = core.now() + period,
+        sample = sampler(options.load),
+    }, NodeRegistration)
+    local ok, err = true, nil
+    if engine then
+        ok, err = M.identify(registry, configured.identity, engine)
+    end
+    if not ok then
+        return nil, err
+    end
+    node.load = self.sample()
+    node.status = M.judge("normal", node.load, self.busy, limits, 0)
+    self.registration, err = registry:register(("%s/%s/%s"):format(M.root, node.role, node.key), record_of(node),
+        { timeout = options.timeout })
+    if not self.registration then
+        return nil, err
+    end
+    local look_every = math.max(0.05, math.min(period / 2, 2))
+    self.ticker = core.spawn_apart(function()
+        while true do
+            core.sleep(look_every)
+            local fine, why = pcall(self.look, self)
+            if not fine then
+                core.log("error", ("node: %s"):format(tostring(why)))
+            end
+        end
+    end)
+    if engine then
+        table.insert(engine.closers, function()
+            self:close()
+        end)
+    end
+    return self
+end
+
+--- mw.nodes: nodes alive, sorted by key; without a role, all. Records that cannot be read are left out, and logged.
+function M.list(registry, role)
+    if role ~= nil and type(role) ~= "string" then
+        error("bad argument 'role' to 'nodes': string expected, got " .. type(role), 3)
+    end
+    local entries, err = registry:list(role and M.root .. "/" .. role or M.root)
+    if not entries then
+        return nil, err
+    end
+    local nodes = {}
+    for _, entry in ipairs(entries) do
+        if entry.owner then
+            local node, why = M.decode(entry.value)
+            if node then
+                nodes[#nodes + 1] = node
+            else
+                core.log("warn", ("%s: %s"):format(entry.path, why))
+            end
+        end
+    end
+    table.sort(nodes, function(a, b)
+        return a.key < b.key
+    end)
+    return nodes
+end
+
+return M

@@ -1,0 +1,131 @@
+--- mw.on: patterns over subscriptions. Before the registry is open, reactions are kept and attached then.
+local pattern = require "moonwatch.pattern"
+
+local M = {}
+
+local names = { "added", "updated", "removed", "synced", "change" }
+local kinds = { added = true, updated = true, removed = true, synced = true, change = true }
+
+local function wanted(kind, matches)
+    return function(event)
+        if event.type == "synced" then
+            return kind == "synced"
+        end
+        return (kind == event.type or kind == "change") and matches(event.path)
+    end
+end
+
+-- Below /nodes, the decoded record, of a node that is gone too.
+local function decorate(event)
+    if event.value and event.path:find("^/nodes/[^/]+/[^/]+$") then
+        event.node = require("moonwatch.node").decode(event.value)
+    end
+    return event
+end
+
+local Subscription = {}
+Subscription.__index = Subscription
+
+function Subscription:close()
+    self.closed = true
+    if self.inner then
+        self.inner:close()
+        self.inner = nil
+    end
+end
+Subscription.__close = Subscription.close
+
+function Subscription:synced()
+    self.engine:await_registry()
+    return self.inner:synced()
+end
+
+function Subscription:entries()
+    local list = {}
+    for _, entry in ipairs(self.inner and self.inner:entries() or {}) do
+        if self.pattern.match(entry.path) then
+            list[#list + 1] = entry
+        end
+    end
+    return list
+end
+
+local function attach(self, registry)
+    if not self.closed then
+        self.inner = self.subscribe(registry)
+    end
+end
+
+-- A subscription of `engine` that begins as soon as there is a registry.
+local function deferred(engine, self)
+    self.engine = engine
+    setmetatable(self, Subscription)
+    if engine.registry then
+        attach(self, engine.registry)
+    else
+        table.insert(engine.deferred, self)
+    end
+    return self
+end
+
+--- The registry is open: attach what was kept, in the order in which it was asked for.
+function M.attach(engine, registry)
+    local list = engine.deferred
+    engine.deferred = {}
+    for _, one in ipairs(list) do
+        attach(one, registry)
+    end
+end
+
+local function bad(name, what, level)
+    error(("bad argument '%s' to 'on': %s"):format(name, what), level)
+end
+
+--- mw.on(kind, pattern, [options,] reaction)
+function M.on(engine, kind, text, options, reaction)
+    if reaction == nil and type(options) == "function" then
+        options, reaction = nil, options
+    end
+    if not kinds[kind] then
+        local hint = require("moonwatch.suggest").hint(tostring(kind), names)
+        bad("kind", ("one of %s expected, got '%s'%s"):format(table.concat(names, ", "), tostring(kind), hint), 3)
+    elseif type(reaction) ~= "function" then
+        bad("reaction", "function expected, got " .. type(reaction), 3)
+    elseif options ~= nil and type(options) ~= "table" then
+        bad("options", "table expected, got " .. type(options), 3)
+    end
+    local compiled, err = pattern.compile(text)
+    if not compiled then
+        bad("pattern", err, 3)
+    end
+    local asked = { depth = compiled.depth }
+    for key, value in pairs(options or {}) do
+        asked[key] = value
+    end
+    local is_wanted = wanted(kind, compiled.match)
+    return deferred(engine, {
+        pattern = compiled,
+        subscribe = function(registry)
+            return registry:subscribe(compiled.prefix, asked, function(event)
+                if is_wanted(event) then
+                    reaction(decorate(event))
+                end
+            end)
+        end,
+    })
+end
+
+--- mw.on_connection(reaction)
+function M.on_connection(engine, reaction)
+    if type(reaction) ~= "function" then
+        error("bad argument 'reaction' to 'on_connection': function expected, got " .. type(reaction), 3)
+    end
+    return deferred(engine, {
+        subscribe = function(registry)
+            return registry:on_connection(reaction)
+        end,
+    })
+end
+
+
+return M
