@@ -86,6 +86,21 @@ mw_session_id zk_owner(const struct Stat *stat) {
     return owner;
 }
 
+bool zk_maybe_lock(const struct Stat *stat) {
+    return stat->dataLength == (int)strlen(ZK_LOCK_MARK);
+}
+
+bool zk_is_lock(const char *value, int len) {
+    return len == (int)strlen(ZK_LOCK_MARK) && memcmp(value, ZK_LOCK_MARK, (size_t)len) == 0;
+}
+
+bool zk_any_shown(const mw_conn *conn, const char *parent, const struct String_vector *names) {
+    for (int i = 0; i < names->count; i++)
+        if (!zk_hides(conn, parent, names->data[i]))
+            return true;
+    return false;
+}
+
 void zk_entry(mw_entry *ret_entry, mw_str path, const char *value, int len, const struct Stat *stat) {
     *ret_entry = (mw_entry){.path = path,
                             .value = {value ? value : "", len > 0 ? (size_t)len : 0}, /* others write NULL: len -1 */

@@ -197,7 +197,9 @@ static void event(zk_feed *f, int type, const char *path) {
     if (!key)
         return;
     zk_node *node = mw_container(key, zk_node, key);
-    if (node == f->root)
+    if (type == ZOO_CHILD_EVENT && f->feed->depth == MW_DEPTH_SELF)
+        zk_node_want(node, false, true); /* the node of a lock */
+    else if (node == f->root)
         zk_node_want(node, f->feed->depth == MW_DEPTH_SELF, f->feed->depth != MW_DEPTH_SELF);
     else if (type == ZOO_CHILD_EVENT)
         zk_node_want(node, false, true);

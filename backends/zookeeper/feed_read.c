@@ -127,15 +127,31 @@ static void await_root(zk_node *node) {
 
 /* ---- Values */
 
+static void untell(zk_node *node, int64_t revision) {
+    zk_feed *f = node->feed;
+    if (node->created == 0 || !f->feed)
+        return;
+    node->created = node->revision = 0;
+    f->feed->gone(f->feed, zk_unroot(f->conn, node->path), revision);
+}
+
 static void tell(zk_node *node, const char *value, int len, const struct Stat *stat) {
     zk_feed *f = node->feed;
     begin_once(f);
+    bool was_lock = node->lock;
+    node->lock = zk_is_lock(value, len);
+    node->shown = node->shown && node->lock;
+    if (node->lock && !node->shown) {
+        node->want_kids |= !was_lock;
+        untell(node, stat->mzxid);
+        return;
+    }
     if (!f->feed || (node->created == stat->czxid && node->revision == stat->mzxid))
         return;
     node->created = stat->czxid;
     node->revision = stat->mzxid;
     mw_entry entry;
-    zk_entry(&entry, zk_unroot(f->conn, node->path), value, len, stat);
+    zk_entry(&entry, zk_unroot(f->conn, node->path), value, node->lock ? 0 : len, stat);
     f->feed->entry(f->feed, &entry);
 }
 
@@ -153,7 +169,7 @@ static void data_arrived(int rc, const char *value, int len, const struct Stat *
         bool first = node->created == 0 || node->created != stat->czxid;
         tell(node, value, len, stat);
         /* An ephemeral has no children, and needs no watch for them. */
-        if (node->feed && f->feed && f->feed->depth == MW_DEPTH_SUBTREE && node != f->root && first && !zk_owner(stat))
+        if (node->feed && f->feed && f->feed->depth == MW_DEPTH_SUBTREE && first && !zk_owner(stat))
             node->want_kids = true;
     } else if (rc == ZNONODE && node == f->root) {
         await_root(node);
@@ -187,6 +203,23 @@ static void name_child(zk_feed *f, zk_node *dir, const char *name) {
         zk_node_want(child, true, false);
 }
 
+static void name_children(zk_feed *f, zk_node *dir, const struct String_vector *names, const struct Stat *stat) {
+    f->stamp++;
+    for (int i = 0; i < names->count; i++)
+        name_child(f, dir, names->data[i]);
+    drop_unnamed(f, dir, stat->pzxid);
+}
+
+/* Is the node of a lock an entry now? Then it is read to be told. */
+static void decide_lock(zk_node *node, const struct String_vector *names, const struct Stat *stat) {
+    bool shown = zk_any_shown(node->feed->conn, node->path, names);
+    if (shown && !node->shown)
+        node->want_data = true;
+    else if (!shown)
+        untell(node, stat->pzxid);
+    node->shown = shown;
+}
+
 static void kids_arrived(int rc, const struct String_vector *names, const struct Stat *stat, const void *data) {
     zk_node *node = NULL;
     mw_conn *conn = take(data, &node);
@@ -199,11 +232,10 @@ static void kids_arrived(int rc, const struct String_vector *names, const struct
     } else if (rc == ZOK) {
         zk_saw(conn, stat);
         begin_once(f);
-        f->stamp++;
-        for (int i = 0; i < names->count && f->feed; i++)
-            name_child(f, node, names->data[i]);
-        if (f->feed)
-            drop_unnamed(f, node, stat->pzxid);
+        if (node->lock)
+            decide_lock(node, names, stat);
+        if (f->feed && (node == f->root ? f->feed->depth != MW_DEPTH_SELF : f->feed->depth == MW_DEPTH_SUBTREE))
+            name_children(f, node, names, stat);
     } else if (rc == ZNONODE && node == f->root) {
         await_root(node);
     } else if (rc != ZNONODE) {

@@ -262,7 +262,7 @@ static void room_made(void *data, int rc) {
  */
 static void make_room(hold *h) {
     zk_parent_forget(h->conn, h->queue);
-    if (h->attempts++ < ATTEMPTS && zk_send_parents(h->conn, h->queue, ZOO_CONTAINER, true, room_made, h) == ZOK)
+    if (h->attempts++ < ATTEMPTS && zk_send_lock_node(h->conn, h->queue, room_made, h) == ZOK)
         h->waiting++;
     else
         end_because(h, MW_EIO, "its path cannot be created");
@@ -311,8 +311,7 @@ static void join(hold *h) {
     h->conn->stats.round_trips++;
     h->conn->stats.write_transactions++;
     h->sent_at = mw_host_now(h->conn->host);
-    if (!zk_parent_known(h->conn, h->queue) &&
-        zk_send_parents(h->conn, h->queue, ZOO_CONTAINER, true, room_in_flight, h) == ZOK)
+    if (!zk_parent_known(h->conn, h->queue) && zk_send_lock_node(h->conn, h->queue, room_in_flight, h) == ZOK)
         h->waiting++;
     if (zk_send_create(h->conn, path, h->ticket->value, ZOO_EPHEMERAL_SEQUENTIAL, joined, h) != ZOK)
         return; /* the session is over: zk_holds_end */

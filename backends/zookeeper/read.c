@@ -1,4 +1,4 @@
-/* Requests: their life, their order, and the reads that are one question to the server. */
+/* Requests: their life, their order, and the reads of one entry. */
 #include "zk.h"
 
 #include <stdlib.h>
@@ -137,7 +137,7 @@ void zk_requests_end(mw_conn *conn, int write_status) {
     conn->resolving = 0;
 }
 
-/* ---- get, stat, children */
+/* ---- get, stat */
 
 static void end_read(zk_op *op, int rc) {
     int status = zk_status(rc);
@@ -150,40 +150,69 @@ static void end_read(zk_op *op, int rc) {
     zk_op_end(op, status, &err);
 }
 
+static void show(zk_op *op, const char *value, int len, const struct Stat *stat) {
+    mw_entry entry;
+    zk_entry(&entry, op->request->path, value, value ? len : 0, stat);
+    op->request->entry(op->request, &entry);
+}
+
+static void lock_looked_at(int rc, const struct String_vector *names, const struct Stat *stat, const void *data) {
+    zk_op *op = (zk_op *)data;
+    zk_heard(op->conn);
+    op->waiting--;
+    char path[ZK_PATH_MAX];
+    if (rc == ZOK && op->request) {
+        zk_path(op->conn, op->request->path, path);
+        if (zk_any_shown(op->conn, path, names))
+            show(op, NULL, 0, &op->seen);
+        else
+            rc = ZNONODE;
+    }
+    end_read(op, rc);
+}
+
+/* A lock's node is an entry only when it has children that are. */
+static int look_at_lock(zk_op *op, const struct Stat *stat) {
+    char path[ZK_PATH_MAX];
+    if (stat->numChildren == 0)
+        return ZNONODE;
+    op->seen = *stat;
+    zk_path(op->conn, op->request->path, path);
+    int rc = zk_send_children(op->conn, path, false, lock_looked_at, op);
+    op->waiting += rc == ZOK;
+    return rc;
+}
+
 static void got(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
     zk_op *op = (zk_op *)data;
     zk_heard(op->conn);
     op->waiting--;
     if (rc == ZOK && stat)
         zk_saw(op->conn, stat);
-    if (rc == ZOK && op->request) {
-        mw_entry entry;
-        zk_entry(&entry, op->request->path, value, len, stat);
-        op->request->entry(op->request, &entry);
+    if (rc == ZOK && op->request && zk_is_lock(value, len)) {
+        rc = look_at_lock(op, stat);
+        if (rc == ZOK)
+            return;
+    } else if (rc == ZOK && op->request) {
+        show(op, op->request->kind == MW_READ_STAT ? NULL : value, len, stat);
     }
     end_read(op, rc);
 }
 
 static void statted(int rc, const struct Stat *stat, const void *data) {
-    got(rc, NULL, 0, stat, data);
-}
-
-static void listed(int rc, const struct String_vector *names, const struct Stat *stat, const void *data) {
     zk_op *op = (zk_op *)data;
-    zk_heard(op->conn);
-    op->waiting--;
-    char parent[ZK_PATH_MAX], path[ZK_PATH_MAX];
-    bool root = op->request && op->request->path.len == 1;
-    if (op->request)
-        zk_path(op->conn, op->request->path, parent);
-    for (int i = 0; rc == ZOK && i < names->count && op->request; i++) {
-        if (zk_hides(op->conn, parent, names->data[i]))
-            continue;
-        zk_join(parent, names->data[i], path);
-        mw_entry entry = {.path = zk_unroot(op->conn, path)};
-        op->request->entry(op->request, &entry);
+    if (rc != ZOK || !op->request || !zk_maybe_lock(stat)) {
+        got(rc, NULL, 0, stat, data);
+        return;
     }
-    end_read(op, rc == ZNONODE && root ? ZOK : rc);
+    zk_heard(op->conn);
+    char path[ZK_PATH_MAX];
+    zk_path(op->conn, op->request->path, path);
+    rc = zk_send_get(op->conn, path, false, got, op);
+    if (rc == ZOK)
+        return;
+    op->waiting--;
+    end_read(op, rc);
 }
 
 int zk_read_send(zk_op *op) {
@@ -199,9 +228,6 @@ int zk_read_send(zk_op *op) {
         break;
     case MW_READ_STAT:
         rc = zk_send_exists(op->conn, path, false, statted, op);
-        break;
-    case MW_READ_CHILDREN:
-        rc = zk_send_children(op->conn, path, false, listed, op);
         break;
     default:
         op->waiting--;

@@ -84,8 +84,8 @@ static void parent_made(int rc, const char *path, const struct Stat *stat, const
     free(p);
 }
 
-int zk_send_parents(mw_conn *conn, const char *path, int leaf_mode, bool self, void (*done)(void *data, int rc),
-                    void *data) {
+static int send_path(mw_conn *conn, const char *path, const mw_str *lock, void (*done)(void *data, int rc),
+                     void *data) {
     parents *p = calloc(1, sizeof *p);
     if (!p)
         return ZSYSTEMERROR;
@@ -95,15 +95,25 @@ int zk_send_parents(mw_conn *conn, const char *path, int leaf_mode, bool self, v
     size_t len = strlen(path);
     for (size_t i = 1; i <= len && rc == ZOK; i++) {
         bool leaf = i == len;
-        if ((leaf && !self) || (!leaf && path[i] != '/'))
+        if ((leaf && !lock) || (!leaf && path[i] != '/'))
             continue;
         memcpy(prefix, path, i);
         prefix[i] = 0;
-        rc = zk_send_create(conn, prefix, (mw_str){0}, leaf ? leaf_mode : ZOO_PERSISTENT, parent_made, p);
+        rc = zk_send_create(conn, prefix, leaf ? *lock : (mw_str){0}, leaf ? ZOO_CONTAINER : ZOO_PERSISTENT,
+                            parent_made, p);
         p->waiting += rc == ZOK;
     }
     if (p->waiting > 0)
         return ZOK; /* what was sent will tell of a failure */
     free(p);
     return rc == ZOK ? ZNONODE : rc;
+}
+
+int zk_send_parents(mw_conn *conn, const char *path, void (*done)(void *data, int rc), void *data) {
+    return send_path(conn, path, NULL, done, data);
+}
+
+int zk_send_lock_node(mw_conn *conn, const char *path, void (*done)(void *data, int rc), void *data) {
+    mw_str mark = mw_str_of(ZK_LOCK_MARK);
+    return send_path(conn, path, &mark, done, data);
 }

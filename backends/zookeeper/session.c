@@ -67,7 +67,7 @@ static void marked(int rc, const char *path, const struct Stat *stat, const void
     char mark[ZK_PATH_MAX];
     zk_slot_path(conn, 0, mark);
     if (rc == ZNONODE && conn->greetings++ < 3)
-        rc = zk_send_parents(conn, mark, 0, false, marks_have_room, conn);
+        rc = zk_send_parents(conn, mark, marks_have_room, conn);
     else if (rc == ZOK || rc == ZNODEEXISTS) {
         if (stat)
             zk_saw(conn, stat);

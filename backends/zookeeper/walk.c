@@ -1,5 +1,5 @@
-/* Requests that are many reads: subtree, queues, sessions. A walk is a list of steps; a step asks one thing, and its
- * answer may add more. At most ZK_READ_WINDOW are in flight. */
+/* Requests that are many reads: children, subtree, queues, sessions. A walk is a list of steps; a step asks one thing,
+ * and its answer may add more. At most ZK_READ_WINDOW are in flight. */
 #include "zk.h"
 
 #include <stdio.h>
@@ -7,14 +7,23 @@
 
 #include "queue_name.h"
 
+typedef enum what {
+    VALUE,   /* an entry, and perhaps those below it */
+    NAME,    /* an entry of which only the name matters */
+    DOUBT,   /* the same, but it may be the node of a lock */
+    KIDS,    /* the children of `path` */
+    DECIDE,  /* the children of a lock's node: is it an entry? */
+    MEMBER,  /* a member of a queue: one of `queue->members` */
+    SESSION, /* the first mark of a session */
+} what;
+
 typedef struct step {
     zk_link link;
     zk_walk *walk;
-    bool children;   /* ask for the children of `path`, otherwise for its value */
-    bool member;     /* `path` is a member of a queue: one of `queue->members` */
-    bool is_session; /* `path` is the first mark of a session */
+    what what;
     struct gather *queue;
     size_t index;
+    struct Stat stat; /* DECIDE: of the node */
     char path[];
 } step;
 
@@ -35,9 +44,9 @@ typedef struct gather {
 struct zk_walk {
     zk_op *op;
     zk_list steps;
-    size_t waiting, steps_done;
+    size_t waiting;
     int rc;
-    bool starting;
+    bool starting, missing;
 };
 
 static int add_step(zk_walk *walk, const char *path, step shape) {
@@ -122,7 +131,7 @@ static void gather_queue(zk_walk *walk, const char *path, const struct String_ve
         while (queue->members[at].seq != seq)
             at++;
         zk_join(path, names->data[i], child);
-        queue->waiting += add_step(walk, child, (step){.member = true, .queue = queue, .index = at}) == ZOK;
+        queue->waiting += add_step(walk, child, (step){.what = MEMBER, .queue = queue, .index = at}) == ZOK;
     }
     if (queue->waiting == 0)
         gather_free(queue);
@@ -141,30 +150,51 @@ static void session_arrived(step *s, const char *value, int len, const struct St
         request->entry(request, &entry);
 }
 
+static void show(zk_op *op, const char *path, const char *value, int len, const struct Stat *stat) {
+    mw_entry entry;
+    zk_entry(&entry, zk_unroot(op->conn, path), value, len, stat);
+    if (op->request)
+        op->request->entry(op->request, &entry);
+}
+
+static what what_is_below(mw_request_kind kind) {
+    return kind == MW_READ_QUEUES ? KIDS : kind == MW_READ_CHILDREN ? NAME : VALUE;
+}
+
+static void expand_sessions(step *s, const struct String_vector *names) {
+    char child[ZK_PATH_MAX];
+    for (int i = 0; i < names->count; i++) {
+        size_t len = strlen(names->data[i]);
+        zk_join(s->path, names->data[i], child);
+        if (len > 2 && strcmp(names->data[i] + len - 2, "-0") == 0)
+            (void)add_step(s->walk, child, (step){.what = SESSION});
+    }
+}
+
 static void expand(step *s, const struct String_vector *names) {
     zk_walk *walk = s->walk;
     mw_request_kind kind = walk->op->request->kind;
     if (kind == MW_READ_QUEUE || kind == MW_READ_QUEUES)
         gather_queue(walk, s->path, names);
-    if (kind == MW_READ_QUEUE)
+    if (kind == MW_READ_SESSIONS)
+        expand_sessions(s, names);
+    if (kind == MW_READ_QUEUE || kind == MW_READ_SESSIONS)
+        return;
+    if (s->what == DECIDE && zk_any_shown(walk->op->conn, s->path, names))
+        show(walk->op, s->path, NULL, 0, &s->stat);
+    if (s->what == DECIDE && kind == MW_READ_CHILDREN)
         return;
     char child[ZK_PATH_MAX];
     for (int i = 0; i < names->count; i++) {
-        const char *name = names->data[i];
-        zk_join(s->path, name, child);
-        size_t len = strlen(name);
-        if (kind == MW_READ_SESSIONS) {
-            if (len > 2 && strcmp(name + len - 2, "-0") == 0)
-                (void)add_step(walk, child, (step){.is_session = true});
-        } else if (!zk_hides(walk->op->conn, s->path, name)) {
-            (void)add_step(walk, child, (step){.children = kind == MW_READ_QUEUES});
-        }
+        zk_join(s->path, names->data[i], child);
+        if (!zk_hides(walk->op->conn, s->path, names->data[i]))
+            (void)add_step(walk, child, (step){.what = what_is_below(kind)});
     }
 }
 
 static void finish(zk_walk *walk) {
     zk_op *op = walk->op;
-    int rc = walk->rc;
+    int rc = walk->rc == ZOK && walk->missing ? ZNONODE : walk->rc;
     mw_error err;
     zk_fail(&err, zk_status(rc), "zookeeper: %s", zerror(rc));
     zk_op_end(op, zk_status(rc), rc == ZOK ? NULL : &err);
@@ -181,24 +211,40 @@ static void step_done(step *s, int rc) {
     zk_walk_more(walk);
 }
 
+static void entry_arrived(step *s, const char *value, int len, const struct Stat *stat) {
+    zk_op *op = s->walk->op;
+    bool below = op->request->kind == MW_READ_LIST && stat->numChildren > 0;
+    if (s->what == NAME && zk_maybe_lock(stat)) {
+        (void)add_step(s->walk, s->path, (step){.what = DOUBT});
+        return;
+    }
+    if (s->what != NAME && zk_is_lock(value, len)) {
+        if (stat->numChildren > 0)
+            (void)add_step(s->walk, s->path, (step){.what = DECIDE, .stat = *stat});
+        return;
+    }
+    show(op, s->path, value, len, stat);
+    if (below && op->request)
+        (void)add_step(s->walk, s->path, (step){.what = KIDS});
+}
+
 static void value_arrived(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
     step *s = (step *)data;
     zk_op *op = s->walk->op;
     zk_heard(op->conn);
     if (rc == ZOK)
         zk_saw(op->conn, stat);
-    if (s->member) {
+    if (s->what == MEMBER)
         member_arrived(s, rc, value, len, stat);
-    } else if (rc == ZOK && op->request && s->is_session) {
+    else if (rc == ZOK && op->request && s->what == SESSION)
         session_arrived(s, value, len, stat);
-    } else if (rc == ZOK && op->request) {
-        mw_entry entry;
-        zk_entry(&entry, zk_unroot(op->conn, s->path), value, len, stat);
-        op->request->entry(op->request, &entry);
-        if (stat->numChildren > 0 && op->request)
-            (void)add_step(s->walk, s->path, (step){.children = true});
-    }
+    else if (rc == ZOK && op->request)
+        entry_arrived(s, value, len, stat);
     step_done(s, rc);
+}
+
+static void name_arrived(int rc, const struct Stat *stat, const void *data) {
+    value_arrived(rc, NULL, 0, stat, data);
 }
 
 static void children_arrived(int rc, const struct String_vector *names, const struct Stat *stat, const void *data) {
@@ -207,7 +253,23 @@ static void children_arrived(int rc, const struct String_vector *names, const st
     zk_heard(op->conn);
     if (rc == ZOK && op->request)
         expand(s, names);
+    /* The first step of `children`: the entry itself is missing. The root always exists. */
+    if (rc == ZNONODE && s->what == KIDS && op->request && op->request->kind == MW_READ_CHILDREN &&
+        op->request->path.len > 1)
+        s->walk->missing = true;
     step_done(s, rc);
+}
+
+static int send_step(mw_conn *conn, step *s) {
+    switch (s->what) {
+    case KIDS:
+    case DECIDE:
+        return zk_send_children(conn, s->path, false, children_arrived, s);
+    case NAME:
+        return zk_send_exists(conn, s->path, false, name_arrived, s);
+    default:
+        return zk_send_get(conn, s->path, false, value_arrived, s);
+    }
 }
 
 void zk_walk_more(zk_walk *walk) {
@@ -218,8 +280,7 @@ void zk_walk_more(zk_walk *walk) {
         if (!link)
             break;
         step *s = mw_container(link, step, link);
-        int rc = s->children ? zk_send_children(conn, s->path, false, children_arrived, s)
-                             : zk_send_get(conn, s->path, false, value_arrived, s);
+        int rc = send_step(conn, s);
         if (rc != ZOK) {
             walk->rc = rc;
             zk_list_push(&walk->steps, &s->link); /* zk_walk_free knows how to take it back */
@@ -245,7 +306,7 @@ int zk_walk_start(zk_op *op) {
     zk_path(op->conn, op->request->path, path);
     if (op->request->kind == MW_READ_SESSIONS)
         (void)snprintf(path, sizeof path, "%s" ZK_HIDDEN, op->conn->options.root);
-    if (add_step(walk, path, (step){.children = true}) != ZOK)
+    if (add_step(walk, path, (step){.what = KIDS}) != ZOK)
         return ZSYSTEMERROR;
     walk->starting = true;
     zk_walk_more(walk);
@@ -258,7 +319,7 @@ void zk_walk_free(zk_walk *walk) {
         return;
     for (zk_link *link = zk_list_pop(&walk->steps); link; link = zk_list_pop(&walk->steps)) {
         step *s = mw_container(link, step, link);
-        if (s->member && --s->queue->waiting == 0)
+        if (s->what == MEMBER && --s->queue->waiting == 0)
             gather_free(s->queue);
         free(s);
     }

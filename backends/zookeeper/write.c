@@ -87,7 +87,7 @@ static void parent_looked(int rc, const struct Stat *stat, const void *data) {
         looked_enough(op);
         return;
     }
-    rc = zk_send_parents(op->conn, step->path, 0, false, parents_made, op);
+    rc = zk_send_parents(op->conn, step->path, parents_made, op);
     if (rc != ZOK) {
         note_look(op, rc);
         looked_enough(op);

@@ -119,6 +119,12 @@ void zk_path(const mw_conn *conn, mw_str path, char ret_path[ZK_PATH_MAX]);
 mw_str zk_unroot(const mw_conn *conn, const char *path);
 /* Is a child of this name (of `parent`, as on the server) kept from children, lists and feeds? */
 bool zk_hides(const mw_conn *conn, const char *parent, const char *name);
+/* The node of a lock, by its value: no entry, unless it has children that are entries; then its value is shown as
+ * empty. (The server does not tell a container from a persistent node.) */
+#define ZK_LOCK_MARK "moonwatch:queue-of-a-lock"
+bool zk_is_lock(const char *value, int len);
+bool zk_maybe_lock(const struct Stat *stat); /* as long as only the length is known */
+bool zk_any_shown(const mw_conn *conn, const char *parent, const struct String_vector *names);
 void zk_join(const char *parent, const char *name, char ret_path[ZK_PATH_MAX]);
 bool zk_parent(const char *path, char ret_path[ZK_PATH_MAX]); /* false for "/" */
 void zk_saw(mw_conn *conn, const struct Stat *stat);
@@ -200,9 +206,11 @@ int zk_send_set(mw_conn *, const char *path, mw_str value, int version, stat_com
 int zk_send_delete(mw_conn *, const char *path, void_completion_t, void *data);
 int zk_send_multi(mw_conn *, int count, const zoo_op_t *, zoo_op_result_t *, void_completion_t, void *data);
 int zk_send_sync(mw_conn *conn); /* what follows in this flight is fresh */
-/* Create what is missing above `path` (and `path` itself when `self`), pipelined; `done` when the last answer is in. */
-int zk_send_parents(mw_conn *, const char *path, int leaf_mode, bool self, void (*done)(void *data, int rc),
-                    void *data);
+/* Create what is missing above `path`, pipelined; `done` when the last answer is in. */
+int zk_send_parents(mw_conn *, const char *path, void (*done)(void *data, int rc), void *data);
+/* And the node of a lock: a container, as Curator makes it, which the server removes some time after its last member
+ * left. */
+int zk_send_lock_node(mw_conn *, const char *path, void (*done)(void *data, int rc), void *data);
 
 /* ---- requests: read.c, walk.c, write.c, resolve.c */
 typedef struct zk_txn zk_txn;
@@ -220,6 +228,7 @@ typedef struct zk_op {
     mw_error err;
     zk_txn *txn;
     zk_walk *walk;
+    struct Stat seen; /* get, stat: of what may be a lock */
 } zk_op;
 
 mw_backend_submit_fn zk_submit;
