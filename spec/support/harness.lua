@@ -1,0 +1,132 @@
+-- One backend under test behind one interface, so that a contract spec never asks which it is.
+--
+-- MOONWATCH_SPEC_BACKEND chooses: memory, memory-weak, sqlite, mysql, zookeeper. A harness is a fresh, empty registry
+-- with any number of clients in this process and in others. Where a backend cannot suffer a fault, the spec files about
+-- it are not in its list (spec/contract/CMakeLists.txt); nothing is skipped at run time.
+--
+-- Waiting calls in a spec run the loop until they are done. `mw.spawn` and `mw.sleep` run in the world of the harness:
+-- on memory, time is virtual.
+
+local mw = require "moonwatch"
+
+---@class support.Harness
+---@field short string       a session timeout for specs that let one pass
+---@field patience number    seconds after which a condition that still does not hold fails its spec
+---@field slice number       seconds between two looks at a condition
+---@field driver table       the backend's part: see support/harness/memory.lua and real.lua
+local Harness = {}
+Harness.__index = Harness
+
+local drivers = {
+  ["memory"] = function() return require "support.harness.memory" {} end,
+  ["memory-weak"] = function() return require "support.harness.memory" { weak = true } end,
+  ["sqlite"] = function() return require "support.harness.sqlite"() end,
+  ["mysql"] = function() return require "support.harness.mysql"() end,
+  ["zookeeper"] = function() return require "support.harness.zookeeper"() end,
+}
+
+--- A fresh, empty registry. End it with `finish`.
+---@param options table?  for the server: `seed` and what the backend's driver knows
+---@return support.Harness
+function Harness.start(options)
+  local name = os.getenv "MOONWATCH_SPEC_BACKEND" or "memory"
+  local make = drivers[name] or error("no harness for backend " .. name)
+  local driver = make()
+  driver:start(options or {})
+  return setmetatable({
+    driver = driver, short = driver.short, patience = driver.patience, slice = driver.slice,
+    clients = {}, processes = {}, tasks = mw.tasks(),
+  }, Harness)
+end
+
+--- What `mw.open` needs to reach this registry.
+function Harness:options(options)
+  local all = self.driver:options()
+  for key, value in pairs(options or {}) do
+    all[key] = value
+  end
+  return all
+end
+
+--- A client in this process, connected; `finish` closes it.
+---@param options table?  more for mw.open: namespace, session_timeout ...
+---@return moonwatch.Registry
+function Harness:open(options)
+  local client = assert(mw.open(self:options(options)))
+  table.insert(self.clients, client)
+  return client
+end
+
+--- A separate process, which can be killed (SIGKILL) and stopped (SIGSTOP). On memory it is another host of the world.
+--- `process:eval(chunk, ...)` runs Lua source there and returns its results; `process:send(chunk, ...)` does not wait:
+--- it returns a call, with `call:done()` and `call:result()`. In the chunk `...` are the arguments, `open(options)`
+--- opens a client, and globals stay for the next chunk. Arguments and results are plain data.
+function Harness:process()
+  local process = self.driver:process(self)
+  table.insert(self.processes, process)
+  return process
+end
+
+--- Runs the loop until `predicate()` is true, and returns what it returned; fails with `what` after `patience` seconds.
+---@param what string
+---@param predicate fun(): any
+---@param patience number?
+function Harness:wait(what, predicate, patience)
+  local deadline = mw.now() + (patience or self.patience)
+  while true do
+    local result = predicate()
+    if result then
+      return result
+    end
+    if mw.now() > deadline then
+      error("waited in vain: " .. what, 2)
+    end
+    self.driver:look()
+    mw.sleep(self.slice)
+  end
+end
+
+--- The client has no connection until `mend`; its session lives on as long as the server lets it.
+function Harness:cut(client) self.driver:cut(client) end
+function Harness:mend(client) self.driver:mend(client) end
+
+--- The server ends the client's session now, as if its lease had passed.
+function Harness:expire(client) self.driver:expire(client) end
+
+--- The next write of this client is applied, and its answer does not arrive.
+function Harness:lose_next_reply(client) self.driver:lose_next_reply(client) end
+
+--- Makes the server forget the changes so far: who was away gets no more than the present state.
+function Harness:forget_changes(client) self.driver:forget_changes(client) end
+
+local function close_clients(self, problems)
+  for _, client in ipairs(self.clients) do
+    if client:state() ~= "closed" then
+      local open = client:handles()
+      if open ~= 0 then
+        table.insert(problems, ("a client ends with %d open handles"):format(open))
+      end
+      client:close()
+    end
+  end
+end
+
+--- Closes all, and fails when anything was left: handles, processes, tasks, timers, files.
+function Harness:finish()
+  local problems = {}
+  close_clients(self, problems)
+  for _, process in ipairs(self.processes) do
+    process:close(problems)
+  end
+  collectgarbage()
+  local tasks = mw.tasks() - self.tasks
+  if tasks ~= 0 then
+    table.insert(problems, ("%d tasks are left"):format(tasks))
+  end
+  self.driver:finish(problems)
+  if #problems > 0 then
+    error(table.concat(problems, "\n"), 2)
+  end
+end
+
+return Harness

@@ -1,0 +1,94 @@
+-- Memory: a server and its clients in one virtual world.
+
+local mw = require "moonwatch"
+local Room = require "support.harness.room"
+local wire = require "support.harness.wire"
+
+local Process = {}
+Process.__index = Process
+
+local Call = {}
+Call.__index = Call
+
+function Process:send(chunk, ...)
+  local call = setmetatable({ process = self }, Call)
+  local packed = wire.pack(chunk, ...)
+  self.host:spawn(function()
+    call.answer = self.room:run(packed)
+  end)
+  return call
+end
+
+function Call:done()
+  return self.answer ~= nil
+end
+
+function Call:result()
+  self.process.harness:wait("an answer of the other process", function()
+    return self:done() or self.process.killed and error("the other process has ended", 0)
+  end)
+  local function unwrap(ok, ...)
+    if not ok then
+      error((...), 0)
+    end
+    return ...
+  end
+  return unwrap(wire.unpack(self.answer))
+end
+
+function Process:eval(chunk, ...)
+  return self:send(chunk, ...):result()
+end
+
+function Process:kill()
+  self.host:kill()
+  self.killed = true
+end
+
+function Process:stop() self.host:pause() end
+function Process:cont() self.host:resume() end
+
+function Process:close(problems)
+  if self.killed then
+    return
+  end
+  self:cont()
+  local left
+  self.host:spawn(function() left = self.room:close() end)
+  self.harness:wait("the end of the other process", function() return left end)
+  for _, problem in ipairs(left) do
+    table.insert(problems, problem)
+  end
+end
+
+local Memory = { short = "1500ms", patience = 120, slice = 0.01 }
+Memory.__index = Memory
+
+function Memory:start(options)
+  self.world = mw.world { seed = options.seed or 1 }
+  self.server = self.world:memory_server { weak = self.weak, seed = options.seed or 1 }
+end
+
+function Memory:options()
+  return { backend = self.server, session_timeout = "10s" }
+end
+
+function Memory:process(harness)
+  local process = setmetatable({ harness = harness, host = self.world:host() }, Process)
+  process.room = Room.new(function(more) return harness:options(more) end)
+  return process
+end
+
+function Memory.look() end
+
+function Memory:finish(problems)
+  local pending = self.world:pending()
+  if pending ~= 0 then
+    table.insert(problems, ("%d timers, deferred calls or holds are left"):format(pending))
+  end
+  self.world:close()
+end
+
+return function(driver)
+  return setmetatable(driver, Memory)
+end
