@@ -7,6 +7,7 @@
 -- Waiting calls in a spec run the loop until they are done. `mw.spawn` and `mw.sleep` run in the world of the harness:
 -- on memory, time is virtual.
 
+local core = require "moonwatch.core"
 local mw = require "moonwatch"
 
 ---@class support.Harness
@@ -35,7 +36,7 @@ function Harness.start(options)
   driver:start(options or {})
   return setmetatable({
     driver = driver, short = driver.short, patience = driver.patience, slice = driver.slice,
-    clients = {}, processes = {}, tasks = mw.tasks(),
+    clients = {}, processes = {}, tasks = core.tasks(),
   }, Harness)
 end
 
@@ -118,12 +119,12 @@ function Harness:finish()
   for _, process in ipairs(self.processes) do
     process:close(problems)
   end
+  self.driver:finish(problems)
   collectgarbage()
-  local tasks = mw.tasks() - self.tasks
+  local tasks = core.tasks() - self.tasks
   if tasks ~= 0 then
     table.insert(problems, ("%d tasks are left"):format(tasks))
   end
-  self.driver:finish(problems)
   if #problems > 0 then
     error(table.concat(problems, "\n"), 2)
   end

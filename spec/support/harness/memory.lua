@@ -1,5 +1,6 @@
 -- Memory: a server and its clients in one virtual world.
 
+local core = require "moonwatch.core"
 local mw = require "moonwatch"
 local Room = require "support.harness.room"
 local wire = require "support.harness.wire"
@@ -65,7 +66,7 @@ local Memory = { short = "1500ms", patience = 120, slice = 0.01 }
 Memory.__index = Memory
 
 function Memory:start(options)
-  self.world = mw.world { seed = options.seed or 1 }
+  self.world = core.world(options.seed or 1)
   self.server = self.world:memory_server { weak = self.weak, seed = options.seed or 1 }
 end
 
@@ -75,14 +76,24 @@ end
 
 function Memory:process(harness)
   local process = setmetatable({ harness = harness, host = self.world:host() }, Process)
+  self.processes = self.processes or {}
+  table.insert(self.processes, process)
   process.room = Room.new(function(more) return harness:options(more) end)
   return process
 end
 
 function Memory.look() end
 
+--- What a killed process had armed stays so for ever; the server ends its sessions in time.
 function Memory:finish(problems)
-  local pending = self.world:pending()
+  local killed = 0
+  for _, process in ipairs(self.processes or {}) do
+    killed = killed + (process.killed and process.host:pending() or 0)
+  end
+  if killed > 0 then
+    mw.sleep(120)
+  end
+  local pending = self.world:pending() - killed
   if pending ~= 0 then
     table.insert(problems, ("%d timers, deferred calls or holds are left"):format(pending))
   end
