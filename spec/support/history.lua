@@ -38,13 +38,13 @@ local Write = {}
 Write.__index = Write
 
 --- A write that is about to be sent. `id` names it; `lock` and `token` say what guards it; `path` is the entry that it
---- changes, when reads of that entry are recorded too.
----@param details {id: string, client: string, path: string?, lock: string?, token: integer?}
+--- changes, when reads of that entry are recorded too; writes with the same `txn` happen together or not at all.
+---@param details {id: string, client: string, path: string?, lock: string?, token: integer?, txn: string?}
 ---@return support.history.Write
 function History:write(details)
   self:record {
     what = "write", id = details.id, client = details.client, path = details.path, lock = details.lock,
-    token = details.token,
+    token = details.token, txn = details.txn,
   }
   return setmetatable({ history = self, id = details.id }, Write)
 end
@@ -80,9 +80,11 @@ function History:hold(details)
   end
 end
 
---- The client cannot run (SIGSTOP) until `running`, or ever again (`gone`).
+--- The client cannot run (SIGSTOP) for a while. It acts as the holder again with the first thing that it does, unless
+--- that is to hear that it is not.
 function History:stalled(client) self:record { what = "stalled", client = client } end
-function History:running(client) self:record { what = "running", client = client } end
+
+--- The client never runs again (SIGKILL).
 function History:gone(client) self:record { what = "gone", client = client } end
 
 --- A read of an entry that is never deleted. Returns what to call with its result.
@@ -99,14 +101,15 @@ end
 
 --- A subscriber: returns what to call with each of its events.
 ---@param name string
----@param covers (fun(path: string): boolean)?  which of the final entries it must show; default all
+---@param details {client: string?, covers: (fun(path: string): boolean)?}?  `covers`: which of the final entries it
+---must show, default all
 ---@return fun(event: table)
-function History:observer(name, covers)
+function History:observer(name, details)
   self.covers = self.covers or {}
-  self.covers[name] = covers
+  self.covers[name] = details and details.covers
   return function(event)
     self:record {
-      what = "event", observer = name, type = event.type, path = event.path, value = event.value,
+      what = "event", observer = name, client = details and details.client, type = event.type, path = event.path, value = event.value,
       previous = event.previous, version = event.version, revision = event.revision, created = event.created,
       owner = event.owner,
     }

@@ -102,6 +102,16 @@ describe("the history checker", function()
       passes()
     end)
 
+    it("names a txn of which only a part happened", function()
+      history:write({ id = "a", client = "x", txn = "t" }):unknown()
+      history:write({ id = "b", client = "x", txn = "t" }):unknown()
+      passes()
+      history:present("a", 1)
+      names_only "torn txn"
+      history:present("b", 1)
+      passes()
+    end)
+
     it("tells what a call returned apart", function()
       history:write({ id = "a", client = "x" }):returned({ revision = 3 })
       history:write({ id = "b", client = "x" }):returned(nil, { code = "unknown" })
@@ -172,8 +182,8 @@ describe("the history checker", function()
       history:stalled "x"
       local other = history:hold { client = "y", lock = "/l", token = 2 }
       other()
-      history:running "x"
       ended()
+      history:write { id = "a", client = "x" }
       passes()
     end)
 
@@ -181,7 +191,7 @@ describe("the history checker", function()
       local ended = history:hold { client = "x", lock = "/l", token = 1 }
       history:stalled "x"
       local other = history:hold { client = "y", lock = "/l", token = 2 }
-      history:running "x"
+      history:write { id = "a", client = "x" }
       ended()
       other()
       names_only "overlap"
@@ -265,7 +275,7 @@ describe("the history checker", function()
     end)
 
     it("judges an observer by what it covers", function()
-      history:observer("s", function(path) return path ~= "/b" end)
+      history:observer("s", { covers = function(path) return path ~= "/b" end })
       history:final { entry "/a", entry "/b" }
       passes()
     end)
@@ -286,6 +296,15 @@ describe("the history checker", function()
         names_only "view"
       end)
     end
+
+    it("does not ask for the final state of a client that is gone", function()
+      history:observer("t", { client = "x" }) {
+        type = "added", path = "/b", value = "v", version = 0, revision = 1, created = 1,
+      }
+      history:gone "x"
+      history:final { entry "/a" }
+      passes()
+    end)
 
     it("names one that was never complete", function()
       history:observer "t" { type = "added", path = "/a", value = "v", version = 0, revision = 1, created = 1 }

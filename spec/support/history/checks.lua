@@ -10,7 +10,7 @@ local function writes_of(history, report)
       end
       writes[record.id] = {
         id = record.id, client = record.client, path = record.path, lock = record.lock,
-        token = record.token, begun = record.time, outcome = "unknown", found = {},
+        token = record.token, txn = record.txn, begun = record.time, outcome = "unknown", found = {},
       }
       table.insert(order, writes[record.id])
     elseif record.what == "answer" then
@@ -53,6 +53,26 @@ local function presence(history, report)
   end
 end
 
+--- Of a txn all is present, or nothing.
+local function whole_txns(history, report)
+  local _, order = writes_of(history, function() end)
+  local there, absent = {}, {}
+  for _, found in ipairs(history.found or {}) do
+    there[found.id] = true
+  end
+  for _, write in ipairs(order) do
+    if write.txn and not there[write.id] then
+      absent[write.txn] = write.id
+    end
+  end
+  for _, write in ipairs(order) do
+    if there[write.id] and absent[write.txn] then
+      report("torn txn", "%s is present, and %s of the same txn is not", write.id, absent[write.txn])
+      absent[write.txn] = nil
+    end
+  end
+end
+
 --- An acknowledged write has a larger revision than any that was acknowledged before it was begun.
 local function real_time(history, report)
   local highest, floor = 0, {}
@@ -91,46 +111,77 @@ local function token_order(history, report)
   end
 end
 
---- Spans of each hold in which its client ran: {lock, client, token, spans = {{from, to}}}, in order of acquisition.
+local Holds = {}
+Holds.__index = Holds
+
+local function name_of(record)
+  return table.concat({ record.client, record.lock, record.token }, " ")
+end
+
+--- Applies `act` to the open holds of a client.
+function Holds:each(client, act)
+  for name, hold in pairs(self.open) do
+    if hold.client == client then
+      act(hold, name)
+    end
+  end
+end
+
+function Holds:held(record)
+  local hold = { lock = record.lock, client = record.client, token = record.token, spans = { { from = record.time } } }
+  self.open[name_of(record)] = hold
+  table.insert(self.list, hold)
+end
+
+local function close(hold, time)
+  local span = hold.spans[#hold.spans]
+  span.to = span.to or time
+end
+
+function Holds:dropped(record, report)
+  local hold = self.open[name_of(record)]
+  if not hold then
+    report("bad history", "%s dropped %s, which it did not hold", record.client, record.lock)
+    return
+  end
+  close(hold, record.time)
+  self.open[name_of(record)] = nil
+end
+
+function Holds:stalled(record)
+  self:each(record.client, function(hold)
+    close(hold, record.time)
+    hold.stalled = true
+  end)
+end
+
+function Holds:gone(record)
+  self:each(record.client, function(hold, name)
+    close(hold, record.time)
+    self.open[name] = nil
+  end)
+end
+
+--- Anything else that a client does after it was stopped.
+function Holds:acts(record)
+  self:each(record.client, function(hold)
+    if hold.stalled then
+      hold.stalled = false
+      table.insert(hold.spans, { from = record.time })
+    end
+  end)
+end
+
+--- Each hold with the spans in which its client acted as the holder, in order of acquisition.
 local function holds_of(history, report)
-  local holds, open, stalled = {}, {}, {}
-  local function close(hold, time)
-    local span = hold.spans[#hold.spans]
-    span.to = span.to or time
-  end
-  local function each(client, act)
-    for _, hold in pairs(open) do
-      if hold.client == client then
-        act(hold)
-      end
-    end
-  end
+  local holds = setmetatable({ list = {}, open = {} }, Holds)
   for _, record in ipairs(history.records) do
-    local name = record.lock and record.client and table.concat({ record.client, record.lock, record.token or "" }, " ")
-    if record.what == "held" then
-      local hold = { lock = record.lock, client = record.client, token = record.token }
-      hold.spans = { { from = record.time } }
-      open[name] = hold
-      table.insert(holds, hold)
-    elseif record.what == "dropped" and not open[name] then
-      report("bad history", "%s dropped %s, which it did not hold", record.client, record.lock)
-    elseif record.what == "dropped" then
-      close(open[name], record.time)
-      open[name] = nil
-    elseif record.what == "stalled" then
-      stalled[record.client] = true
-      each(record.client, function(hold) close(hold, record.time) end)
-    elseif record.what == "running" and stalled[record.client] then
-      stalled[record.client] = nil
-      each(record.client, function(hold) table.insert(hold.spans, { from = record.time }) end)
-    elseif record.what == "gone" then
-      each(record.client, function(hold) close(hold, record.time) end)
-      for key, hold in pairs(open) do
-        open[key] = hold.client ~= record.client and hold or nil
-      end
+    local act = record.client and (Holds[record.what] or Holds.acts)
+    if act then
+      act(holds, record, report)
     end
   end
-  return holds
+  return holds.list
 end
 
 local function overlap(a, b)
@@ -202,7 +253,7 @@ local function reads_show_writes(history, report)
   end
 end
 
-local checks = { presence, real_time, token_order, holders, monotonic_reads, reads_show_writes }
+local checks = { presence, whole_txns, real_time, token_order, holders, monotonic_reads, reads_show_writes }
 for _, check in ipairs(require "support.history.views") do
   table.insert(checks, check)
 end

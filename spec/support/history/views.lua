@@ -41,19 +41,21 @@ local function apply(view, event, report)
 end
 
 local function views_of(history, report)
-  local views, order = {}, {}
+  local views, order, gone = {}, {}, {}
   for _, record in ipairs(history.records) do
-    if record.what == "event" then
+    if record.what == "gone" then
+      gone[record.client] = true
+    elseif record.what == "event" then
       local view = views[record.observer]
       if not view then
-        view = { name = record.observer, entries = {}, last = {} }
+        view = { name = record.observer, client = record.client, entries = {}, last = {} }
         views[record.observer] = view
         table.insert(order, view)
       end
       apply(view, record, report)
     end
   end
-  return order
+  return order, gone
 end
 
 --- Every subscriber's final state equals a fresh read.
@@ -82,10 +84,12 @@ local function final_state(view, covers, entries, report)
 end
 
 local function views(history, report)
-  for _, view in ipairs(views_of(history, report)) do
-    if not view.synced then
+  local order, gone = views_of(history, report)
+  for _, view in ipairs(order) do
+    local alive = not gone[view.client]
+    if alive and not view.synced then
       report("view", "%s never heard that the present state is complete", view.name)
-    elseif history.entries then
+    elseif alive and history.entries then
       final_state(view, (history.covers or {})[view.name], history.entries, report)
     end
   end
