@@ -109,9 +109,9 @@ function History:observer(name, details)
   self.covers[name] = details and details.covers
   return function(event)
     self:record {
-      what = "event", observer = name, client = details and details.client, type = event.type, path = event.path, value = event.value,
-      previous = event.previous, version = event.version, revision = event.revision, created = event.created,
-      owner = event.owner,
+      what = "event", observer = name, client = details and details.client,
+      type = event.type, path = event.path, value = event.value, previous = event.previous,
+      version = event.version, revision = event.revision, created = event.created, owner = event.owner,
     }
   end
 end

@@ -25,11 +25,12 @@ function write(value, out, depth)
     write_table(value, out, depth + 1)
   elseif kind == "table" or kind == "userdata" then
     -- Errors of Moonwatch travel as what they say.
-    table.insert(out, ("%q"):format(tostring(value)))
+    write(tostring(value), out, depth)
   elseif kind == "function" or kind == "thread" then
     error("a " .. kind .. " cannot be sent", 0)
   else
-    table.insert(out, ("%q"):format(value))
+    -- On one line: %q writes a newline as a backslash and itself.
+    table.insert(out, (("%q"):format(value):gsub("\\\n", "\\n")))
   end
 end
 
