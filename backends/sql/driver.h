@@ -53,9 +53,9 @@ typedef struct mw_sql_statement {
 /* The statement takes an integer anew (a fencing token): `returned` must be filled when a row was changed. The text is
  * an UPDATE with the fragments `next_token` and `returning`. */
 #define MW_SQL_RETURNS 1u
-/* A SELECT of one integer in the middle of a write batch: other than 0, the txn is refused. A driver that runs
- * statements one by one rolls back there and returns MW_OK with `stopped` set. One that sends the whole batch at once
- * ignores the flag: every later statement is guarded by itself and then does nothing. */
+/* A SELECT in the middle of a write batch: no row, or a first cell other than 0, and the txn is refused. A driver that
+ * runs statements one by one rolls back there (after `row`) and returns MW_OK with `stopped` set. One that sends the
+ * whole batch at once ignores the flag: every later statement is guarded by itself and then does nothing. */
 #define MW_SQL_VERDICT 2u
 
 typedef struct mw_sql_step {

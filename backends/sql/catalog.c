@@ -1,0 +1,221 @@
+/* The SQL of the registry. Fragments in braces are the dialect's (driver.h). */
+#include "catalog.h"
+
+/* Pieces that recur. A session is alive while its row says so: what its clock says is only the reaper's business. */
+#define REVISION "(SELECT revision FROM mw_meta WHERE id = 1)"
+#define LIVE "id = ?1 AND over = 0 AND boot = {boot}"
+#define IF_LIVE "EXISTS (SELECT 1 FROM mw_sessions WHERE " LIVE " {share})"
+#define IF_ENDING "EXISTS (SELECT 1 FROM mw_sessions WHERE id = ?1 AND over = 2)"
+#define IF_RAISED "EXISTS (SELECT 1 FROM mw_meta WHERE id = 1 AND identity = ?2)"
+#define IF_GRANTED_TXN "(SELECT verdict FROM mw_sessions WHERE id = ?1 AND txn = ?2) = 0"
+#define CHANGE_COLUMNS "mw_changes (revision, kind, path, step, version, created, owner, value)"
+#define ENTRY_COLUMNS "path, value, version, revision, created, owner, ctime, mtime"
+#define ENTRY_INSERT "INSERT INTO mw_entries (path, parent, value, version, revision, created, owner, ctime, mtime) "
+
+/* The first in the queue takes over, or nobody. MySQL assigns from left to right: `waiters` comes last. */
+#define NEXT(column, otherwise)                                                                                        \
+    "COALESCE((SELECT w." column                                                                                       \
+    " FROM mw_lock_waiters w WHERE w.path = mw_locks.path ORDER BY w.seq LIMIT 1), " otherwise ")"
+#define HANDOVER                                                                                                       \
+    "token = CASE WHEN waiters > 0 THEN token + 1 ELSE token END, holder = " NEXT("session", "0") ", handle = " NEXT(  \
+        "handle", "0") ", value = " NEXT("value", "x''") ", since = {wall}, "                                          \
+                                                         "waiters = CASE WHEN waiters > 0 THEN waiters - 1 ELSE 0 END"
+#define JOINS "handle <> ?3 AND NOT EXISTS (SELECT 1 FROM mw_lock_waiters w WHERE w.handle = ?3) AND " IF_LIVE
+
+/* Verdict of one step; numbers as in statements.h. */
+#define REFUSE(code) "s.n * 16 + " code
+#define PARENT_VERDICT                                                                                                 \
+    "CASE WHEN s.parent IS NULL THEN 0 ELSE COALESCE((SELECT CASE WHEN p.owner = 0 THEN 0 ELSE " REFUSE(               \
+        "5") " END "                                                                                                   \
+             "FROM mw_entries p WHERE p.path = s.parent), 1099511627776 + s.n) END"
+#define STEP_VERDICT                                                                                                   \
+    "CASE s.kind "                                                                                                     \
+    "WHEN 8 THEN " REFUSE(                                                                                             \
+        "s.version") " "                                                                                               \
+                     "WHEN 3 THEN CASE WHEN EXISTS (SELECT 1 FROM mw_locks l WHERE l.path = s.path AND l.holder = ?1 " \
+                     "AND l.token = s.version {share}) THEN 0 ELSE " REFUSE(                                           \
+                         "6") " END "                                                                                  \
+                              "WHEN 2 THEN CASE WHEN e.path IS NULL THEN 0 ELSE " REFUSE(                              \
+                                  "2") " END "                                                                         \
+                                       "WHEN 4 THEN CASE WHEN e.path IS NOT NULL THEN " REFUSE(                        \
+                                           "2") " ELSE " PARENT_VERDICT " END "                                        \
+                                                "WHEN 5 THEN CASE WHEN e.path IS NULL THEN " PARENT_VERDICT            \
+                                                " WHEN e.owner = s.owner THEN 0 "                                      \
+                                                "ELSE " REFUSE(                                                        \
+                                                    "3") " END "                                                       \
+                                                         "ELSE CASE WHEN e.path IS NULL THEN " REFUSE(                 \
+                                                             "1") " "                                                  \
+                                                                  "WHEN s.version >= 0 AND e.version <> s.version "    \
+                                                                  "THEN " REFUSE(                                      \
+                                                                      "3") " "                                         \
+                                                                           "WHEN s.kind = 7 AND (SELECT COUNT(*) "     \
+                                                                           "FROM mw_entries c WHERE c.parent = "       \
+                                                                           "s.path) > s.extra THEN " REFUSE(           \
+                                                                               "4") " ELSE 0 END END"
+
+/* clang-format off */
+const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
+    /* ---- meta ---- */
+    [MW__SQL_META] = {"SELECT revision, floor, identity FROM mw_meta WHERE id = 1", ""},
+    [MW__SQL_META_INIT] = {"{ignore} mw_meta (id, identity, revision, floor, lock_floor, epoch) "
+        "SELECT 1, ?1, 0, 0, 0, 0", ""},
+    [MW__SQL_CLOCK] = {"SELECT {now}", ""},
+    /* First in each txn that writes: it serialises the writers, so commit order is revision order. */
+    [MW__SQL_BUMP] = {"UPDATE mw_meta SET revision = revision + 1 WHERE id = 1", ""},
+
+    /* ---- sessions ---- */
+    [MW__SQL_SESSION_OPEN] = {"INSERT INTO mw_sessions "
+        "(id, secret, name, opened, expires, timeout, boot, over, txn, verdict, txn_revision) "
+        "SELECT ?1, ?2, ?3, {wall}, {now} + ?4, ?4, {boot}, 0, 0, 0, 0 FROM mw_meta WHERE id = 1 AND identity = ?5", ""},
+    [MW__SQL_SESSION_RENEW] = {"UPDATE mw_sessions SET expires = {now} + timeout WHERE " LIVE, ""},
+    [MW__SQL_SESSION_EXPIRED] = {"SELECT id, expires, timeout, over FROM mw_sessions WHERE expires <= {now} "
+        "ORDER BY expires LIMIT 16", ""},
+    [MW__SQL_SESSION_BOOT] = {"SELECT id, expires, timeout, 1 FROM mw_sessions WHERE boot <> {boot} LIMIT 16", ""},
+    [MW__SQL_SESSION_NEXT] = {"SELECT (SELECT MIN(expires) FROM mw_sessions), {now}", ""},
+    [MW__SQL_SESSION_SECRET] = {"SELECT secret FROM mw_sessions WHERE id = ?1", ""},
+    [MW__SQL_SESSION_LIST] = {"SELECT id, name, opened, {wall} + expires - {now} FROM mw_sessions "
+        "WHERE over = 0 AND boot = {boot} AND expires > {now} ORDER BY id", ""},
+
+    /* ---- the end of a session: what it owned goes in one txn ---- */
+    [MW__SQL_END_OWN] = {"UPDATE mw_sessions SET over = 2 WHERE id = ?1 AND secret = ?2", ""},
+    [MW__SQL_END_EXPIRED] = {"UPDATE mw_sessions SET over = 2 WHERE id = ?1 AND expires = ?2 "
+        "AND (expires <= {now} OR boot <> {boot})", ""},
+    [MW__SQL_END_VERDICT] = {"SELECT CASE WHEN " IF_ENDING " THEN 0 ELSE 1 END", ""},
+    [MW__SQL_END_CHANGES] = {"INSERT INTO " CHANGE_COLUMNS " SELECT " REVISION
+        ", 2, e.path, 0, e.version, e.created, e.owner, e.value FROM mw_entries e WHERE e.owner = ?1 AND " IF_ENDING, ""},
+    [MW__SQL_END_ENTRIES] = {"DELETE FROM mw_entries WHERE owner = ?1 AND " IF_ENDING, ""},
+    [MW__SQL_END_WAIT_COUNT] = {"UPDATE mw_locks SET waiters = waiters - (SELECT COUNT(*) FROM mw_lock_waiters w "
+        "WHERE w.path = mw_locks.path AND w.session = ?1) "
+        "WHERE path IN (SELECT w.path FROM mw_lock_waiters w WHERE w.session = ?1) AND " IF_ENDING, ""},
+    [MW__SQL_END_WAIT] = {"DELETE FROM mw_lock_waiters WHERE session = ?1 AND " IF_ENDING, ""},
+    [MW__SQL_END_HOLD_CHANGES] = {"INSERT INTO " CHANGE_COLUMNS " SELECT " REVISION
+        ", 3, l.path, 0, 0, 0, 0, NULL FROM mw_locks l WHERE l.holder = ?1 AND " IF_ENDING, ""},
+    [MW__SQL_END_HANDOVER] = {"UPDATE mw_locks SET " HANDOVER " WHERE holder = ?1 AND " IF_ENDING, ""},
+    [MW__SQL_END_TAKEN] = {"DELETE FROM mw_lock_waiters WHERE handle IN (SELECT l.handle FROM mw_changes c "
+        "JOIN mw_locks l ON l.path = c.path WHERE c.revision = " REVISION " AND c.kind = 3) AND " IF_ENDING, ""},
+    [MW__SQL_END_SESSION] = {"DELETE FROM mw_sessions WHERE id = ?1 AND over = 2", ""},
+
+    /* ---- a registry that went backwards ---- */
+    [MW__SQL_RAISE_META] = {"UPDATE mw_meta SET identity = ?2, "
+        "revision = CASE WHEN revision < ?3 THEN ?3 ELSE revision END + 1000000, "
+        "lock_floor = CASE WHEN lock_floor < ?4 THEN ?4 ELSE lock_floor END + 1000000, epoch = epoch + 1 "
+        "WHERE id = 1 AND identity = ?1", ""},
+    [MW__SQL_RAISE_VERDICT] = {"SELECT CASE WHEN " IF_RAISED " THEN 0 ELSE 1 END", ""},
+    [MW__SQL_RAISE_FLOOR] = {"UPDATE mw_meta SET floor = revision WHERE id = 1 AND identity = ?2", ""},
+    [MW__SQL_RAISE_LOCKS] = {"UPDATE mw_locks SET token = CASE WHEN token < ?4 THEN ?4 ELSE token END + 1000000 WHERE "
+        IF_RAISED, ""},
+    [MW__SQL_RAISE_SESSIONS] = {"UPDATE mw_sessions SET over = 1, expires = 0 WHERE " IF_RAISED, ""},
+
+    /* ---- a txn: ?1 = session, ?2 = its number in the session ---- */
+    [MW__SQL_TXN_MARK] = {"UPDATE mw_sessions SET txn = ?2, verdict = 0, txn_revision = " REVISION " WHERE " LIVE
+        " AND txn < ?2", ""},
+    [MW__SQL_TXN_CHECK] = {"UPDATE mw_sessions SET verdict = COALESCE((SELECT MIN(x.code) FROM (SELECT " STEP_VERDICT
+        " AS code FROM {rows} s LEFT JOIN mw_entries e ON e.path = s.path) x "
+        "WHERE x.code > 0 AND (mw_sessions.verdict = 0 OR x.code < mw_sessions.verdict)), verdict) "
+        "WHERE id = ?1 AND txn = ?2 AND verdict >= 0", "n kind path parent version owner extra"},
+    [MW__SQL_TXN_VERDICT] = {"SELECT verdict, " REVISION " FROM mw_sessions WHERE id = ?1 AND txn = ?2", ""},
+    [MW__SQL_TXN_PUT] = {ENTRY_INSERT "SELECT s.path, s.parent, s.value, 0, " REVISION ", " REVISION
+        ", s.owner, {wall}, {wall} FROM {rows} s WHERE " IF_GRANTED_TXN
+        " {upsert} version = mw_entries.version + 1, value = {new:value}, revision = {new:revision}, mtime = {new:mtime}",
+        "path parent value owner"},
+    [MW__SQL_TXN_CHANGED] = {"INSERT INTO " CHANGE_COLUMNS " SELECT " REVISION
+        ", 1, e.path, s.n, e.version, e.created, e.owner, NULL FROM {rows} s JOIN mw_entries e ON e.path = s.path "
+        "WHERE " IF_GRANTED_TXN, "n path"},
+    [MW__SQL_TXN_REMOVED] = {"INSERT INTO " CHANGE_COLUMNS " SELECT " REVISION
+        ", 2, e.path, s.n, e.version, e.created, e.owner, e.value FROM {rows} s JOIN mw_entries e ON e.path = s.path "
+        "WHERE " IF_GRANTED_TXN, "n path"},
+    [MW__SQL_TXN_DELETE] = {"DELETE FROM mw_entries WHERE path IN (SELECT s.path FROM {rows} s) AND " IF_GRANTED_TXN,
+        "path"},
+    [MW__SQL_TXN_RESULTS] = {"SELECT step, version, created, owner FROM mw_changes WHERE revision = " REVISION
+        " AND kind = 1 AND " IF_GRANTED_TXN, ""},
+    /* After a lost reply: forbid the txn if it has not happened, then read what became of it. */
+    [MW__SQL_TXN_FENCE] = {"UPDATE mw_sessions SET txn = ?2, verdict = -1 WHERE " LIVE " AND txn < ?2", ""},
+    [MW__SQL_TXN_MARKER] = {"SELECT verdict, txn_revision FROM mw_sessions WHERE " LIVE " AND txn = ?2", ""},
+    [MW__SQL_TXN_PAST_RESULTS] = {"SELECT step, version, created, owner FROM mw_changes "
+        "WHERE revision = ?1 AND kind = 1", ""},
+    /* ?1 = path, ?2 = its parent, ?3 = 1 when that is the root */
+    [MW__SQL_PARENT_CHANGE] = {"INSERT INTO " CHANGE_COLUMNS " SELECT revision, 1, ?1, 0, 0, revision, 0, NULL "
+        "FROM mw_meta WHERE id = 1 AND NOT EXISTS (SELECT 1 FROM mw_entries WHERE path = ?1) "
+        "AND (?3 = 1 OR EXISTS (SELECT 1 FROM mw_entries WHERE path = ?2 AND owner = 0))", ""},
+    [MW__SQL_PARENT] = {ENTRY_INSERT "SELECT ?1, ?2, x'', 0, revision, revision, 0, {wall}, {wall} "
+        "FROM mw_meta WHERE id = 1 AND NOT EXISTS (SELECT 1 FROM mw_entries WHERE path = ?1) "
+        "AND (?3 = 1 OR EXISTS (SELECT 1 FROM mw_entries WHERE path = ?2 AND owner = 0))", ""},
+
+    /* ---- reads ---- */
+    [MW__SQL_READ_GET] = {"SELECT " ENTRY_COLUMNS " FROM mw_entries WHERE path = ?1", ""},
+    [MW__SQL_READ_STAT] = {"SELECT path, x'', version, revision, created, owner, ctime, mtime FROM mw_entries "
+        "WHERE path = ?1", ""},
+    [MW__SQL_READ_EXISTS] = {"SELECT 1 FROM mw_entries WHERE path = ?1", ""},
+    [MW__SQL_READ_NAMES] = {"SELECT path FROM mw_entries WHERE parent = ?1", ""},
+    [MW__SQL_READ_CHILDREN] = {"SELECT " ENTRY_COLUMNS " FROM mw_entries WHERE parent = ?1", ""},
+    [MW__SQL_READ_LIST] = {"SELECT " ENTRY_COLUMNS " FROM mw_entries WHERE path > ?1 AND path < ?2", ""},
+    [MW__SQL_READ_QUEUES] = {"SELECT path, 0, holder, token, value, since FROM mw_locks "
+        "WHERE holder <> 0 AND (path = ?1 OR (path > ?2 AND path < ?3)) "
+        "UNION ALL SELECT path, seq, session, 0, value, since FROM mw_lock_waiters "
+        "WHERE path = ?1 OR (path > ?2 AND path < ?3) ORDER BY 1, 2", ""},
+
+    /* ---- the change log: each change beside what is there now ---- */
+    [MW__SQL_CHANGES] = {"SELECT c.path, e.value, e.version, e.revision, e.created, e.owner, e.ctime, e.mtime, "
+        "c.revision, c.kind, l.handle, l.token FROM mw_changes c "
+        "LEFT JOIN mw_entries e ON c.kind < 3 AND e.path = c.path AND e.revision <= c.revision "
+        "LEFT JOIN mw_locks l ON c.kind = 3 AND l.path = c.path "
+        "WHERE c.revision > ?1 ORDER BY c.revision", ""},
+    [MW__SQL_COMPACT_FLOOR] = {"UPDATE mw_meta SET floor = ?1 WHERE id = 1 AND floor < ?1", ""},
+    [MW__SQL_COMPACT] = {"DELETE FROM mw_changes WHERE revision <= ?1", ""},
+
+    /* ---- locks: ?1 = session, ?2 = path, ?3 = handle of the ticket, ?4 = value ---- */
+    [MW__SQL_LOCK_TAKE] = {"UPDATE mw_locks SET token = {next_token}, holder = ?1, handle = ?3, value = ?4, "
+        "since = {wall} WHERE path = ?2 AND holder = 0 AND waiters = 0 AND " IF_LIVE "{returning}", ""},
+    [MW__SQL_LOCK_ALIVE] = {"SELECT CASE WHEN " IF_LIVE " THEN 0 ELSE 1 END", ""},
+    [MW__SQL_LOCK_ROW] = {"{ignore} mw_locks (path, token, holder, handle, waiters, value, since) "
+        "SELECT ?2, lock_floor, 0, 0, 0, x'', {wall} FROM mw_meta WHERE id = 1 AND " IF_LIVE, ""},
+    [MW__SQL_LOCK_TAKE_NEW] = {"UPDATE mw_locks SET token = token + 1, holder = ?1, handle = ?3, value = ?4, "
+        "since = {wall} WHERE path = ?2 AND holder = 0 AND waiters = 0 AND " IF_LIVE, ""},
+    [MW__SQL_LOCK_JOIN_COUNT] = {"UPDATE mw_locks SET waiters = waiters + 1 WHERE path = ?2 AND " JOINS, ""},
+    [MW__SQL_LOCK_JOIN] = {"INSERT INTO mw_lock_waiters (path, seq, session, handle, value, since) SELECT path, "
+        "(SELECT COALESCE(MAX(m.seq), 0) + 1 FROM mw_lock_waiters m WHERE m.path = ?2), ?1, ?3, ?4, {wall} "
+        "FROM mw_locks WHERE path = ?2 AND " JOINS, ""},
+    [MW__SQL_LOCK_STATE] = {"SELECT handle, token FROM mw_locks WHERE path = ?2", ""},
+    [MW__SQL_LOCK_FREE] = {"UPDATE mw_locks SET holder = 0, handle = 0, value = x'', since = {wall} "
+        "WHERE path = ?2 AND holder = ?1 AND handle = ?3 AND token = ?4 AND waiters = 0", ""},
+    [MW__SQL_LEAVE_COUNT] = {"UPDATE mw_locks SET waiters = waiters - 1 WHERE path = ?2 "
+        "AND EXISTS (SELECT 1 FROM mw_lock_waiters w WHERE w.path = ?2 AND w.handle = ?3)", ""},
+    [MW__SQL_LEAVE_ROW] = {"DELETE FROM mw_lock_waiters WHERE path = ?2 AND handle = ?3", ""},
+    [MW__SQL_LEAVE_CHANGE] = {"INSERT INTO " CHANGE_COLUMNS " SELECT " REVISION
+        ", 3, path, 0, 0, 0, 0, NULL FROM mw_locks WHERE path = ?2 AND handle = ?3 AND holder = ?1", ""},
+    [MW__SQL_LEAVE_HANDOVER] = {"UPDATE mw_locks SET " HANDOVER " WHERE path = ?2 AND handle = ?3 AND holder = ?1", ""},
+    [MW__SQL_LEAVE_TAKEN] = {"DELETE FROM mw_lock_waiters WHERE path = ?2 AND handle = "
+        "(SELECT l.handle FROM mw_locks l WHERE l.path = ?2)", ""},
+    /* Dropping idle rows: the floor of tokens rises first. */
+    [MW__SQL_LOCK_IDLE] = {"SELECT path, token FROM mw_locks WHERE holder = 0 AND waiters = 0 AND since < {wall} - ?1 "
+        "LIMIT 64", ""},
+    [MW__SQL_LOCK_FLOOR] = {"UPDATE mw_meta SET lock_floor = ?1 WHERE id = 1 AND lock_floor < ?1", ""},
+    [MW__SQL_LOCK_DROP] = {"DELETE FROM mw_locks WHERE path IN (SELECT s.path FROM {rows} s) AND holder = 0 "
+        "AND waiters = 0 AND token <= (SELECT lock_floor FROM mw_meta WHERE id = 1)", "path"},
+};
+
+const char *const mw__sql_ddl_templates[] = {
+    "CREATE TABLE mw_meta (id {int} NOT NULL PRIMARY KEY, identity {short} NOT NULL, revision {int} NOT NULL, "
+        "floor {int} NOT NULL, lock_floor {int} NOT NULL, epoch {int} NOT NULL) {table_end}",
+    "CREATE TABLE mw_sessions (id {int} NOT NULL PRIMARY KEY, secret {short} NOT NULL, name {bytes} NOT NULL, "
+        "opened {int} NOT NULL, expires {int} NOT NULL, timeout {int} NOT NULL, boot {short} NOT NULL, "
+        "over {int} NOT NULL, txn {int} NOT NULL, verdict {int} NOT NULL, txn_revision {int} NOT NULL) {table_end}",
+    "CREATE INDEX mw_sessions_expires ON mw_sessions (expires)",
+    "CREATE TABLE mw_entries (path {path} NOT NULL PRIMARY KEY, parent {path} NOT NULL, value {bytes} NOT NULL, "
+        "version {int} NOT NULL, revision {int} NOT NULL, created {int} NOT NULL, owner {int} NOT NULL, "
+        "ctime {int} NOT NULL, mtime {int} NOT NULL) {table_end}",
+    "CREATE INDEX mw_entries_parent ON mw_entries (parent)",
+    "CREATE INDEX mw_entries_owner ON mw_entries (owner)",
+    "CREATE TABLE mw_changes (revision {int} NOT NULL, kind {int} NOT NULL, path {path} NOT NULL, step {int} NOT NULL, "
+        "version {int} NOT NULL, created {int} NOT NULL, owner {int} NOT NULL, value {bytes}, "
+        "PRIMARY KEY (revision, kind, path)) {table_end}",
+    "CREATE TABLE mw_locks (path {path} NOT NULL PRIMARY KEY, token {int} NOT NULL, holder {int} NOT NULL, "
+        "handle {int} NOT NULL, waiters {int} NOT NULL, value {bytes} NOT NULL, since {int} NOT NULL) {table_end}",
+    "CREATE INDEX mw_locks_holder ON mw_locks (holder)",
+    "CREATE TABLE mw_lock_waiters (path {path} NOT NULL, seq {int} NOT NULL, session {int} NOT NULL, "
+        "handle {int} NOT NULL, value {bytes} NOT NULL, since {int} NOT NULL, PRIMARY KEY (path, seq)) {table_end}",
+    "CREATE INDEX mw_lock_waiters_session ON mw_lock_waiters (session)",
+    "CREATE UNIQUE INDEX mw_lock_waiters_handle ON mw_lock_waiters (handle)",
+    NULL,
+};
+/* clang-format on */

@@ -1,0 +1,209 @@
+/* Ending sessions that nobody renews, and housekeeping. */
+#include "worker.h"
+
+#define REAP_AT_ONCE 16
+#define IDLE_AT_ONCE 64
+#define COMPACT_STEP 4096
+/* Look for idle locks once in so many heartbeats. */
+#define IDLE_TICKS 32
+
+typedef struct expired_session {
+    int64_t id;
+    int64_t expires;
+    int64_t timeout;
+    bool over;
+} expired_session;
+
+typedef struct scan {
+    expired_session found[2 * REAP_AT_ONCE];
+    size_t count;
+    int64_t clock;
+    int64_t next; /* milliseconds until the next session would be over; -1 = there is none */
+} scan;
+
+static void forget(void *arg) {
+    scan *to = arg;
+    to->count = 0;
+    to->next = -1;
+}
+
+static void on_session(void *arg, size_t step, const mw_sql_value *cells, size_t count) {
+    scan *to = arg;
+    if (count == 1) {
+        to->clock = cells[0].integer;
+    } else if (count == 2) {
+        to->next = cells[0].type == MW_SQL_INT ? cells[0].integer - cells[1].integer : -1;
+    } else if (to->count < sizeof to->found / sizeof *to->found) {
+        to->found[to->count++] =
+            (expired_session){cells[0].integer, cells[1].integer, cells[2].integer, cells[3].integer != 0};
+    }
+}
+
+int mw__sql_end_session_row(mw__sql_worker *worker, mw_session_id id, const mw_sql_value *proof, bool by_secret,
+                            mw_error *err) {
+    const mw_sql_value params[] = {mw__sql_int((int64_t)id), *proof};
+    mw__sql_batch batch;
+    mw__sql_batch_init(&batch, MW_SQL_WRITE);
+    batch.sql.announce = true;
+    mw__sql_add(&batch, MW__SQL_BUMP, 0, NULL, 0);
+    mw__sql_add(&batch, by_secret ? MW__SQL_END_OWN : MW__SQL_END_EXPIRED, 0, params, 2);
+    mw__sql_add(&batch, MW__SQL_END_VERDICT, MW_SQL_VERDICT, params, 1);
+    static const mw__sql_statement_id rest[] = {
+        MW__SQL_END_CHANGES,      MW__SQL_END_ENTRIES,  MW__SQL_END_WAIT_COUNT, MW__SQL_END_WAIT,
+        MW__SQL_END_HOLD_CHANGES, MW__SQL_END_HANDOVER, MW__SQL_END_TAKEN,      MW__SQL_END_SESSION,
+    };
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+        mw__sql_add(&batch, rest[i], 0, params, 1);
+    int status = mw__sql_run(worker, &batch, err);
+    mw__sql_batch_free(&batch);
+    return status;
+}
+
+/* Server time must have advanced as ours did: a stepped clock or an outage expires nobody (DESIGN, section 3). */
+static bool clocks_agree(mw__sql_worker *worker, int64_t server_ms, int64_t patience_ms) {
+    if (worker->driver->own_clock)
+        return true;
+    int64_t own_ms = (int64_t)(mw__sql_now() / MW_MS), offset = server_ms - own_ms;
+    int64_t drift = offset - worker->clock_offset;
+    int64_t tolerance = (int64_t)(worker->timeout / MW_MS) / 6;
+    if (worker->steady_since == 0 || drift > tolerance || drift < -tolerance) {
+        worker->steady_since = mw__sql_now();
+        worker->clock_offset = offset;
+        return false;
+    }
+    return (int64_t)((mw__sql_now() - worker->steady_since) / MW_MS) >= patience_ms;
+}
+
+static int look(mw__sql_worker *worker, scan *to, mw_error *err) {
+    mw__sql_batch batch;
+    forget(to);
+    mw__sql_batch_init(&batch, MW_SQL_READ);
+    mw__sql_collect(&batch, on_session, forget, to);
+    if (!worker->driver->own_clock)
+        mw__sql_add(&batch, MW__SQL_CLOCK, 0, NULL, 0);
+    else
+        mw__sql_add(&batch, MW__SQL_SESSION_BOOT, 0, NULL, 0);
+    mw__sql_add(&batch, MW__SQL_SESSION_EXPIRED, 0, NULL, 0);
+    mw__sql_add(&batch, MW__SQL_SESSION_NEXT, 0, NULL, 0);
+    int status = mw__sql_run(worker, &batch, err);
+    mw__sql_batch_free(&batch);
+    return status;
+}
+
+/* When to look again before the next heartbeat: as the next session runs out, not all processes at the same moment. */
+static void plan_next(mw__sql_worker *worker, const scan *to) {
+    mw_time beat = worker->timeout / 3;
+    worker->reap_at = mw__sql_now() + beat;
+    if (to->next >= 0 && (mw_time)to->next * MW_MS < beat)
+        worker->reap_at = mw__sql_now() + (mw_time)to->next * MW_MS + (1 + mw__sql_random(worker) % 8) * MW_MS;
+}
+
+int mw__sql_reap(mw__sql_worker *worker, mw_error *err) {
+    scan to = {0};
+    worker->reap_at = mw__sql_now() + worker->timeout / 3;
+    int status = look(worker, &to, err);
+    int64_t own = (int64_t)(worker->timeout / MW_MS);
+    for (size_t i = 0; status == MW_OK && i < to.count; i++) {
+        const expired_session *session = &to.found[i];
+        int64_t patience = session->timeout > own ? session->timeout : own;
+        if (!clocks_agree(worker, to.clock, session->over ? 0 : patience) && !session->over)
+            continue;
+        mw_sql_value proof = mw__sql_int(session->expires);
+        status = mw__sql_end_session_row(worker, (mw_session_id)session->id, &proof, false, err);
+        if (status == MW_OK)
+            worker->poll_wanted = true;
+    }
+    if (status == MW_OK && to.count == 0 && !worker->driver->own_clock)
+        (void)clocks_agree(worker, to.clock, own);
+    if (status == MW_OK)
+        plan_next(worker, &to);
+    return status;
+}
+
+/* ---- Housekeeping --------------------------------------------------------------------------------------------------
+ */
+
+/* A part of what is too old in the change log; the floor rises first. */
+static int compact(mw__sql_worker *worker, mw_error *err) {
+    mw__sql_meta meta = {0};
+    int status = mw__sql_read_meta(worker, &meta, err);
+    if (status != MW_OK)
+        return status;
+    worker->floor = meta.floor;
+    int64_t target = meta.revision - worker->retention;
+    if (target - meta.floor > COMPACT_STEP)
+        target = meta.floor + COMPACT_STEP;
+    if (target <= meta.floor)
+        return MW_OK;
+    mw__sql_batch batch;
+    mw__sql_batch_init(&batch, MW_SQL_WRITE);
+    MW__SQL_ADD(&batch, MW__SQL_COMPACT_FLOOR, 0, mw__sql_int(target));
+    MW__SQL_ADD(&batch, MW__SQL_COMPACT, 0, mw__sql_int(target));
+    status = mw__sql_run(worker, &batch, err);
+    mw__sql_batch_free(&batch);
+    if (status == MW_OK)
+        worker->floor = target;
+    return status;
+}
+
+typedef struct idle_locks {
+    mw__sql_job *job;
+    size_t count;
+    int64_t best;
+} idle_locks;
+
+static void on_idle(void *arg, size_t step, const mw_sql_value *cells, size_t count) {
+    idle_locks *to = arg;
+    mw_entry entry = {.path = cells[0].bytes};
+    if (!mw__sql_job_row(to->job, &entry))
+        return;
+    to->count++;
+    if (cells[1].integer > to->best)
+        to->best = cells[1].integer;
+}
+
+static void forget_idle(void *arg) {
+    idle_locks *to = arg;
+    mw__sql_job_clear_rows(to->job);
+    to->count = 0;
+}
+
+static int drop_locks(mw__sql_worker *worker, const idle_locks *idle, mw_error *err) {
+    mw__sql_batch batch;
+    mw__sql_batch_init(&batch, MW_SQL_WRITE);
+    MW__SQL_ADD(&batch, MW__SQL_LOCK_FLOOR, 0, mw__sql_int(idle->best));
+    mw__sql_add(&batch, MW__SQL_LOCK_DROP, 0, NULL, 0);
+    mw_sql_value *cell = mw__sql_add_rows(&batch, idle->count, 1);
+    for (mw__sql_row *row = idle->job->rows; cell && row; row = row->next)
+        *cell++ = mw__sql_bytes(row->entry.path);
+    int status = mw__sql_run(worker, &batch, err);
+    mw__sql_batch_free(&batch);
+    return status;
+}
+
+static int drop_idle_locks(mw__sql_worker *worker, mw_error *err) {
+    idle_locks idle = {.job = mw__sql_job_new(MW__SQL_REQUEST)};
+    if (!idle.job)
+        return mw_fail(err, MW_ENO_MEMORY, "out of memory looking for idle locks");
+    mw__sql_batch batch;
+    mw__sql_batch_init(&batch, MW_SQL_ONE);
+    mw__sql_collect(&batch, on_idle, forget_idle, &idle);
+    MW__SQL_ADD(&batch, MW__SQL_LOCK_IDLE, 0, mw__sql_int(worker->lock_idle_ms));
+    int status = mw__sql_run(worker, &batch, err);
+    mw__sql_batch_free(&batch);
+    if (status == MW_OK && idle.count)
+        status = drop_locks(worker, &idle, err);
+    mw__sql_job_free(idle.job);
+    return status;
+}
+
+int mw__sql_tidy(mw__sql_worker *worker, mw_error *err) {
+    int status = MW_OK;
+    if (worker->highest - worker->floor > worker->retention + worker->retention / 4)
+        status = compact(worker, err);
+    mw_time beat = worker->timeout / 3;
+    bool soon = (mw_time)worker->lock_idle_ms * MW_MS < IDLE_TICKS * beat;
+    if (status == MW_OK && (worker->ticks++ % IDLE_TICKS == IDLE_TICKS - 1 || soon))
+        status = drop_idle_locks(worker, err);
+    return status;
+}

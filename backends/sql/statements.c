@@ -1,0 +1,192 @@
+/* Filling a dialect into the catalogue. */
+#include "catalog.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ?1 .. ?9 are parameters; the columns of a row source follow from ?11 on (driver.h). */
+#define FIRST_COLUMN 11
+
+typedef struct expansion {
+    const mw_sql_dialect *dialect;
+    const mw_sql_statement *statement; /* whose columns {rows} names; NULL in DDL */
+    bool rows_inline;
+    FILE *out;
+} expansion;
+
+typedef struct fragment {
+    const char *name;
+    const char *text;
+} fragment;
+
+static void write_rows(const expansion *to) {
+    (void)fputs("(SELECT ", to->out);
+    for (size_t i = 0; to->statement->columns[i]; i++)
+        (void)fprintf(to->out, "%s?%zu AS %s", i ? ", " : "", FIRST_COLUMN + i, to->statement->columns[i]);
+    (void)fputc(')', to->out);
+}
+
+/* {new:column}: the value that an upsert wanted to insert. */
+static bool write_special(const expansion *to, mw_str name) {
+    if (mw_str_equal(name, mw_str_of("rows"))) {
+        if (to->rows_inline)
+            write_rows(to);
+        else
+            (void)fputs("{rows}", to->out);
+        return true;
+    }
+    if (name.len > 4 && memcmp(name.data, "new:", 4) == 0) {
+        (void)fprintf(to->out, "%s%.*s%s", to->dialect->fresh_before, (int)name.len - 4, name.data + 4,
+                      to->dialect->fresh_after);
+        return true;
+    }
+    return false;
+}
+
+static bool write_fragment(const expansion *to, mw_str name) {
+    const mw_sql_dialect *d = to->dialect;
+    const fragment known[] = {
+        {"now", d->now},
+        {"wall", d->wall},
+        {"boot", d->boot},
+        {"ignore", d->ignore},
+        {"upsert", d->upsert},
+        {"share", d->share},
+        {"next_token", d->next_token},
+        {"returning", d->returning},
+        {"path", d->path_type},
+        {"bytes", d->bytes_type},
+        {"short", d->short_type},
+        {"int", d->int_type},
+        {"table_end", d->table_end},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (!mw_str_equal(name, mw_str_of(known[i].name)))
+            continue;
+        (void)fputs(known[i].text, to->out);
+        return true;
+    }
+    return write_special(to, name);
+}
+
+static bool write_text(const expansion *to, const char *text) {
+    for (const char *open; (open = strchr(text, '{')); text = strchr(open, '}') + 1) {
+        (void)fwrite(text, 1, (size_t)(open - text), to->out);
+        mw_str name = {open + 1, strcspn(open + 1, "}")};
+        if (!write_fragment(to, name))
+            return false;
+    }
+    (void)fputs(text, to->out);
+    return true;
+}
+
+static int expand(expansion *to, const char *text, const char **ret_text, mw_error *err) {
+    char *bytes = NULL;
+    size_t size = 0;
+    to->out = open_memstream(&bytes, &size);
+    if (!to->out)
+        return mw_fail(err, MW_ENO_MEMORY, "out of memory preparing SQL");
+    bool known = write_text(to, text);
+    bool failed = fclose(to->out) != 0;
+    if (failed || !known) {
+        free(bytes);
+        return failed ? mw_fail(err, MW_ENO_MEMORY, "out of memory preparing SQL")
+                      : mw_fail(err, MW_EINTERNAL, "a fragment that no dialect has in: %s", text);
+    }
+    *ret_text = bytes;
+    return MW_OK;
+}
+
+/* The names between blanks; they live as long as the statement, in one allocation that starts at columns[0]. */
+static int split_columns(mw_sql_statement *statement, const char *names, mw_error *err) {
+    if (!*names)
+        return MW_OK;
+    char *copy = strdup(names), *save = NULL;
+    if (!copy)
+        return mw_fail(err, MW_ENO_MEMORY, "out of memory preparing SQL");
+    size_t count = 0;
+    for (char *name = strtok_r(copy, " ", &save); name; name = strtok_r(NULL, " ", &save))
+        statement->columns[count++] = name;
+    return MW_OK;
+}
+
+static int expand_statements(const mw_sql_driver *driver, mw_sql_statement *statements, mw_error *err) {
+    static const char *const names[] = {
+#define MW__SQL_NAME(name) #name,
+        MW__SQL_STATEMENTS(MW__SQL_NAME)
+#undef MW__SQL_NAME
+    };
+    int status = MW_OK;
+    for (size_t i = 0; status == MW_OK && i < MW__SQL_STATEMENT_COUNT; i++) {
+        statements[i].name = names[i];
+        status = split_columns(&statements[i], mw__sql_templates[i].columns, err);
+        if (status != MW_OK)
+            break;
+        expansion to = {&driver->dialect, &statements[i], driver->rows_per_statement == 1, NULL};
+        status = expand(&to, mw__sql_templates[i].text, &statements[i].text, err);
+    }
+    return status;
+}
+
+static size_t ddl_count(void) {
+    size_t count = 0;
+    while (mw__sql_ddl_templates[count])
+        count++;
+    return count;
+}
+
+static int expand_ddl(const mw_sql_dialect *dialect, char **ddl, mw_error *err) {
+    int status = MW_OK;
+    for (size_t i = 0; status == MW_OK && mw__sql_ddl_templates[i]; i++) {
+        expansion to = {dialect, NULL, false, NULL};
+        const char *text = NULL;
+        status = expand(&to, mw__sql_ddl_templates[i], &text, err);
+        ddl[i] = (char *)text;
+    }
+    return status;
+}
+
+int mw__sql_catalog_new(const mw_sql_driver *driver, mw_sql_statement **ret_statements, char ***ret_ddl,
+                        mw_error *err) {
+    mw_sql_statement *statements = calloc(MW__SQL_STATEMENT_COUNT, sizeof *statements);
+    char **ddl = calloc(ddl_count() + 1, sizeof *ddl);
+    int status = statements && ddl ? expand_statements(driver, statements, err)
+                                   : mw_fail(err, MW_ENO_MEMORY, "out of memory preparing SQL");
+    if (status == MW_OK)
+        status = expand_ddl(&driver->dialect, ddl, err);
+    if (status != MW_OK) {
+        mw__sql_catalog_free(statements, ddl);
+        return status;
+    }
+    *ret_statements = statements;
+    *ret_ddl = ddl;
+    return MW_OK;
+}
+
+void mw__sql_catalog_free(mw_sql_statement *statements, char **ddl) {
+    for (size_t i = 0; statements && i < MW__SQL_STATEMENT_COUNT; i++) {
+        free((char *)statements[i].text);
+        free((char *)statements[i].columns[0]);
+    }
+    free(statements);
+    for (size_t i = 0; ddl && ddl[i]; i++)
+        free(ddl[i]);
+    free(ddl);
+}
+
+char *mw_sql_schema_text(const mw_sql_dialect *dialect) {
+    char *bytes = NULL;
+    size_t size = 0;
+    expansion to = {dialect, NULL, false, open_memstream(&bytes, &size)};
+    if (!to.out)
+        return NULL;
+    bool good = true;
+    for (size_t i = 0; good && mw__sql_ddl_templates[i]; i++) {
+        good = write_text(&to, mw__sql_ddl_templates[i]);
+        (void)fputs(";\n", to.out);
+    }
+    if (fclose(to.out) == 0 && good)
+        return bytes;
+    free(bytes);
+    return NULL;
+}

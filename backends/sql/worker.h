@@ -1,0 +1,113 @@
+/* The connection thread: all SQL of one connection, one job after another.
+ *
+ * Functions that return a status: MW_EDISCONNECTED and MW_EUNKNOWN mean that the connection is to be given up,
+ * MW_ESESSION_LOST that our session is over; their caller (worker.c) acts on it. `err` is always filled on failure.
+ */
+#ifndef MOONWATCH_SQL_WORKER_H
+#define MOONWATCH_SQL_WORKER_H
+
+#include "batch.h"
+#include "job.h"
+
+#define MW__SQL_IDENTITY_SIZE 16
+
+typedef struct mw__sql_worker {
+    mw__sql_channel *channel;
+    mw_host *host; /* for its log */
+    const mw_sql_driver *driver;
+    mw_sql_db *db;
+    mw_sql_statement *statements;
+    char **ddl;
+    char *name;
+    size_t name_len;
+    mw_time timeout;
+    mw_time poll_interval; /* 0 = the driver's */
+    int64_t lock_idle_ms;
+    int64_t retention;
+    uint64_t random;
+
+    bool connected;
+    bool failed; /* for good */
+    bool stop;
+    unsigned attempts; /* to connect, since it last worked */
+    mw_time retry_at;
+    mw__sql_list redo; /* what a lost connection interrupted, in order */
+
+    unsigned generation;
+    mw_session_id session; /* 0 = none */
+    unsigned char secret[MW_SECRET_SIZE];
+    int64_t txn;
+    mw_session_id orphan; /* given up by the host's side; to be ended when we can */
+    unsigned char orphan_secret[MW_SECRET_SIZE];
+
+    bool known; /* the identity is */
+    unsigned char identity[MW__SQL_IDENTITY_SIZE];
+    int64_t highest; /* revision seen */
+    int64_t floor;
+    int64_t best_token; /* highest token seen */
+    int64_t seen;       /* revision up to which changes were dispatched */
+    bool poll_wanted;
+    mw_time poll_at;
+    mw_time reap_at;
+    mw_time steady_since; /* server time and our own have advanced alike since */
+    int64_t clock_offset;
+    unsigned ticks;
+} mw__sql_worker;
+
+void *mw__sql_worker_run(void *worker);
+
+mw_time mw__sql_now(void);
+uint64_t mw__sql_random(mw__sql_worker *worker);
+
+/* Run a batch, repeating it on conflicts. Counts. */
+int mw__sql_run(mw__sql_worker *worker, mw__sql_batch *batch, mw_error *err);
+
+/* Note that a revision was seen. */
+void mw__sql_saw(mw__sql_worker *worker, int64_t revision);
+
+/* ---- session.c ---- */
+/* After connecting: look who the registry is, take up our session or open a new one, tell the host's side. */
+int mw__sql_hello(mw__sql_worker *worker, mw_error *err);
+int mw__sql_renew(mw__sql_worker *worker, mw_error *err);
+int mw__sql_end_own(mw__sql_worker *worker, mw_error *err);
+int mw__sql_end_by_secret(mw__sql_worker *worker, mw_session_id id, const unsigned char secret[MW_SECRET_SIZE],
+                          mw_error *err);
+/* Our session is over: tell, and open a new one. */
+int mw__sql_session_over(mw__sql_worker *worker, const char *why, mw_error *err);
+void mw__sql_give_up_session(mw__sql_worker *worker, unsigned generation);
+
+/* ---- reap.c ---- */
+int mw__sql_reap(mw__sql_worker *worker, mw_error *err);
+int mw__sql_end_session_row(mw__sql_worker *worker, mw_session_id id, const mw_sql_value *proof, bool by_secret,
+                            mw_error *err);
+/* Housekeeping: bound the change log, drop idle lock rows. */
+int mw__sql_tidy(mw__sql_worker *worker, mw_error *err);
+
+/* ---- write.c ---- */
+int mw__sql_write(mw__sql_worker *worker, mw__sql_job *job);
+/* What became of a write whose reply was lost. */
+int mw__sql_decide(mw__sql_worker *worker, mw__sql_job *job);
+
+/* ---- read.c ---- */
+int mw__sql_read(mw__sql_worker *worker, mw__sql_job *job);
+int mw__sql_snapshot(mw__sql_worker *worker, mw__sql_job *job);
+/* What of META: revision, floor, identity. `ret_absent`: there is no such row yet. */
+typedef struct mw__sql_meta {
+    int64_t revision;
+    int64_t floor;
+    unsigned char identity[MW__SQL_IDENTITY_SIZE];
+    bool present;
+} mw__sql_meta;
+int mw__sql_read_meta(mw__sql_worker *worker, mw__sql_meta *ret_meta, mw_error *err);
+void mw__sql_meta_row(mw__sql_meta *meta, const mw_sql_value *cells, size_t count);
+void mw__sql_entry_cells(mw_entry *entry, const mw_sql_value *cells);
+
+/* ---- changes.c ---- */
+int mw__sql_poll(mw__sql_worker *worker, bool certain, mw_error *err);
+void mw__sql_resync(mw__sql_worker *worker, int64_t revision);
+
+/* ---- locks.c ---- */
+int mw__sql_lock_job(mw__sql_worker *worker, mw__sql_job *job);
+int mw__sql_unlock_job(mw__sql_worker *worker, mw__sql_job *job);
+
+#endif

@@ -1,0 +1,221 @@
+/* The registry's file: opened, recognised, watched, and touched to tell the others. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "db.h"
+
+/* "MwRg": this file is a registry of ours. */
+#define APPLICATION_ID 0x4D775267
+
+/* Of SQLite's file format: where the header keeps what we compare with the file's size. */
+#define HEADER_SIZE 100
+
+static int check_path(mw_sql_db *db, mw_error *err) {
+    struct stat file;
+    if (stat(db->path, &file) == 0)
+        return S_ISREG(file.st_mode) ? MW_OK : mw_fail(err, MW_EINVALID, "path: %s is not a regular file", db->path);
+    if (errno == EACCES)
+        return mw_fail(err, MW_EDENIED, "path: %s: %s", db->path, strerror(errno));
+    if (errno != ENOENT)
+        return mw_fail(err, MW_EINVALID, "path: %s: %s", db->path, strerror(errno));
+    char *slash = strrchr(db->path, '/');
+    if (!slash || slash == db->path)
+        return MW_OK;
+    *slash = '\0';
+    bool there = stat(db->path, &file) == 0 && S_ISDIR(file.st_mode);
+    int status = there ? MW_OK : mw_fail(err, MW_EINVALID, "path: there is no directory %s", db->path);
+    *slash = '/';
+    return status;
+}
+
+/* Sessions are compared within one boot of the machine only. */
+static void read_boot_id(mw_sql_db *db) {
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, db->boot, sizeof db->boot - 1) : -1;
+    if (fd >= 0)
+        (void)close(fd);
+    db->boot[got > 0 ? got : 0] = '\0';
+    db->boot[strcspn(db->boot, "\n")] = '\0';
+}
+
+static int execute(mw_sql_db *db, const char *text, mw_error *err) {
+    int code = sqlite3_exec(db->handle, text, NULL, NULL, NULL);
+    return code == SQLITE_OK ? MW_OK : mw__sqlite_fail(db, code, err);
+}
+
+/* SQLite before 3.51.3 can corrupt a WAL shared by several processes; a rollback journal is safe, and its commit wakes
+ * readers by the file itself. The journal stays (PERSIST): deleting it each time costs the directory's sync. */
+static int configure(mw_sql_db *db, mw_error *err) {
+    return execute(db,
+                   "PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA journal_mode = PERSIST; "
+                   "PRAGMA journal_size_limit = 4194304; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;",
+                   err);
+}
+
+/* Only the file: watching its directory makes a process of root spin on its own journal. */
+static void watch(mw_sql_db *db) {
+    db->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (db->watch_fd < 0)
+        return;
+    if (inotify_add_watch(db->watch_fd, db->path, IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF) >= 0)
+        return;
+    (void)close(db->watch_fd);
+    db->watch_fd = -1;
+}
+
+int mw__sqlite_connect(mw_sql_db *db, mw_error *err) {
+    int status = check_path(db, err);
+    if (status != MW_OK)
+        return status;
+    read_boot_id(db);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int code = sqlite3_open_v2(db->path, &db->handle, flags, NULL);
+    if (code == SQLITE_OK)
+        code = mw__sqlite_add_functions(db);
+    if (code != SQLITE_OK && access(db->path, F_OK) == 0 && access(db->path, R_OK | W_OK) != 0)
+        return mw_fail(err, MW_EDENIED, "%s: %s", db->path, strerror(errno));
+    if (code != SQLITE_OK)
+        return mw__sqlite_fail(db, code, err);
+    status = configure(db, err);
+    if (status != MW_OK)
+        return status;
+    if (sqlite3_db_readonly(db->handle, "main") == 1)
+        return mw__sqlite_fail(db, SQLITE_READONLY, err);
+    watch(db);
+    if (db->watch_fd < 0)
+        mw_log(db->host, MW_LOG_WARN, "sqlite", "%s: no file events (%s); changes are looked for instead", db->path,
+               strerror(errno));
+    if (stat(db->path, &db->file) != 0)
+        return mw_fail(err, MW_EDISCONNECTED, "%s: %s", db->path, strerror(errno));
+    return MW_OK;
+}
+
+void mw__sqlite_disconnect(mw_sql_db *db) {
+    mw__sqlite_finalize(db);
+    (void)sqlite3_close_v2(db->handle);
+    db->handle = NULL;
+    if (db->watch_fd >= 0)
+        (void)close(db->watch_fd);
+    db->watch_fd = -1;
+    db->version = 0;
+}
+
+/* A file that was replaced (a restored copy) keeps living under our descriptor. */
+int mw__sqlite_same_file(const mw_sql_db *db, mw_error *err) {
+    struct stat now;
+    if (stat(db->path, &now) == 0 && now.st_ino == db->file.st_ino && now.st_dev == db->file.st_dev)
+        return MW_OK;
+    return mw_fail(err, MW_EDISCONNECTED, "%s: the file was replaced or deleted", db->path);
+}
+
+/* By path: opening and closing the file would drop SQLite's locks on it. */
+void mw__sqlite_announce(mw_sql_db *db) {
+    (void)utimensat(AT_FDCWD, db->path, NULL, 0);
+}
+
+/* ---- The schema ----------------------------------------------------------------------------------------------------
+ */
+
+typedef struct identity {
+    int64_t application;
+    int64_t version;
+    int64_t objects;
+} identity;
+
+static int ask(mw_sql_db *db, const char *text, int64_t *ret_value, mw_error *err) {
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db->handle, text, -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *ret_value = sqlite3_column_int64(statement, 0);
+    int end = sqlite3_finalize(statement);
+    return code == SQLITE_ROW ? MW_OK : mw__sqlite_fail(db, end ? end : code, err);
+}
+
+static int identify(mw_sql_db *db, identity *ret_identity, mw_error *err) {
+    int status = ask(db, "SELECT COUNT(*) FROM sqlite_master", &ret_identity->objects, err);
+    if (status == MW_OK)
+        status = ask(db, "PRAGMA application_id", &ret_identity->application, err);
+    if (status == MW_OK)
+        status = ask(db, "PRAGMA user_version", &ret_identity->version, err);
+    return status;
+}
+
+static uint32_t big_endian(const unsigned char *bytes) {
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* SQLite finds a missing end only when it needs that page; better to say so at once. Within a read transaction. */
+static int check_size(mw_sql_db *db, mw_error *err) {
+    sqlite3_file *file = NULL;
+    unsigned char header[HEADER_SIZE];
+    sqlite3_int64 size = 0;
+    int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (code == SQLITE_OK && file && file->pMethods)
+        code = file->pMethods->xFileSize(file, &size);
+    if (code != SQLITE_OK || size == 0)
+        return code == SQLITE_OK ? MW_OK : mw__sqlite_fail(db, code, err);
+    if (file->pMethods->xRead(file, header, sizeof header, 0) != SQLITE_OK)
+        return mw_fail(err, MW_ECORRUPT, "%s: not an SQLite database (too short); choose another path", db->path);
+    uint32_t page = (uint32_t)header[16] << 8 | header[17];
+    bool counted = big_endian(header + 24) == big_endian(header + 92);
+    sqlite3_int64 expected = (sqlite3_int64)big_endian(header + 28) * (page == 1 ? 65536 : page);
+    if (counted && size < expected)
+        return mw_fail(err, MW_ECORRUPT, "%s: truncated (%lld of %lld bytes); restore it from a copy", db->path,
+                       (long long)size, (long long)expected);
+    return MW_OK;
+}
+
+static int judge(mw_sql_db *db, const identity *is, int version, mw_error *err) {
+    if (is->application == 0 && is->version == 0 && is->objects == 0)
+        return MW_OK;
+    if (is->application != APPLICATION_ID)
+        return mw_fail(err, MW_ECORRUPT, "%s: the database of another application; choose another path", db->path);
+    if (is->version > version)
+        return mw_fail(err, MW_EUNSUPPORTED, "%s: written by a newer Moonwatch (schema %lld, we know %d); upgrade",
+                       db->path, (long long)is->version, version);
+    return MW_OK;
+}
+
+static int look(mw_sql_db *db, int version, identity *ret_identity, mw_error *err) {
+    int status = execute(db, "BEGIN", err);
+    if (status != MW_OK)
+        return status;
+    status = identify(db, ret_identity, err);
+    if (status == MW_OK)
+        status = check_size(db, err);
+    if (status == MW_OK)
+        status = judge(db, ret_identity, version, err);
+    (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+static int create(mw_sql_db *db, const char *const *ddl, int version, mw_error *err) {
+    char stamp[96];
+    identity is = {0};
+    int status = execute(db, "BEGIN IMMEDIATE", err);
+    if (status == MW_OK)
+        status = identify(db, &is, err);
+    if (status == MW_OK)
+        status = judge(db, &is, version, err);
+    for (size_t i = 0; status == MW_OK && is.objects == 0 && ddl[i]; i++)
+        status = execute(db, ddl[i], err);
+    (void)sqlite3_snprintf(sizeof stamp, stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION_ID,
+                           version);
+    if (status == MW_OK && is.objects == 0)
+        status = execute(db, stamp, err);
+    if (status == MW_OK)
+        status = execute(db, "COMMIT", err);
+    if (status != MW_OK && !sqlite3_get_autocommit(db->handle))
+        (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+int mw__sqlite_schema(mw_sql_db *db, const char *const *ddl, int version, mw_error *err) {
+    identity is = {0};
+    int status = look(db, version, &is, err);
+    return status == MW_OK && is.objects == 0 ? create(db, ddl, version, err) : status;
+}
