@@ -50,8 +50,8 @@ typedef struct mw_sql_statement {
     const char *columns[9]; /* of the row source, in the order of the cells of `rows`; NULL ends; [0] NULL = no rows */
 } mw_sql_statement;
 
-/* The statement takes an integer anew (a fencing token): `returned` must be filled when a row was changed. The text is
- * an UPDATE with the fragments `next_token` and `returning`. */
+/* The statement takes an integer anew (a fencing token): `returned` must be filled when a row was changed, and 0 when
+ * none was. The text is an UPDATE with the fragments `next_token` and `returning`, or an INSERT with `take`. */
 #define MW_SQL_RETURNS 1u
 /* A SELECT in the middle of a write batch: no row, or a first cell other than 0, and the txn is refused. A driver that
  * runs statements one by one rolls back there (after `row`) and returns MW_OK with `stopped` set. One that sends the
@@ -66,7 +66,7 @@ typedef struct mw_sql_step {
     const mw_sql_value *rows; /* row_count times the statement's columns, row by row */
     size_t row_count;         /* 0 for a statement with a row source: the step is skipped */
     int64_t affected;         /* out: rows matched (not: changed), over all rows of the source */
-    int64_t returned;         /* out, MW_SQL_RETURNS: the integer, when affected is 1 */
+    int64_t returned;         /* out, MW_SQL_RETURNS: the integer, 0 = nothing was changed */
 } mw_sql_step;
 
 typedef enum mw_sql_batch_kind {
@@ -104,6 +104,11 @@ typedef struct mw_sql_dialect {
     const char *share;      /* makes a SELECT in a guard a locking read: "" / "LOCK IN SHARE MODE" */
     const char *next_token; /* "token + 1" / "LAST_INSERT_ID(token + 1)" */
     const char *returning;  /* " RETURNING token" / "" */
+    /* May be NULL. What turns "INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) SELECT ..." into
+     * one statement that makes the row of a lock or takes it when it is free with nobody waiting, and gives the token:
+     * then a lock's first use is one round trip too. Without it, that is two. */
+    const char *take;
+    const char *first_token; /* with `take`: "lock_floor + 1" / "LAST_INSERT_ID(lock_floor + 1)" */
     const char *path_type;  /* "BLOB" / "VARBINARY(1024)" */
     const char *bytes_type; /* "BLOB" / "LONGBLOB" */
     const char *short_type; /* up to 64 bytes, compared bytewise: "BLOB" / "VARBINARY(64)" */

@@ -41,16 +41,17 @@ static int granted(mw__sql_worker *worker, mw__sql_job *job, int64_t token) {
     return MW_OK;
 }
 
-/* One guarded statement: it is free and nobody waits. */
+/* One guarded statement: it is free and nobody waits. (Or nobody ever used it, where the dialect can tell in one.) */
 static int take(mw__sql_worker *worker, mw__sql_job *job) {
     mw__sql_batch batch;
     mw_sql_value params[4];
     name(worker, job, params);
     mw__sql_batch_init(&batch, MW_SQL_ONE);
     batch.sql.writes = true;
-    mw__sql_add(&batch, MW__SQL_LOCK_TAKE, MW_SQL_RETURNS, params, 4);
+    bool any = worker->driver->dialect.take != NULL;
+    mw__sql_add(&batch, any ? MW__SQL_LOCK_TAKE_ANY : MW__SQL_LOCK_TAKE, MW_SQL_RETURNS, params, 4);
     int status = mw__sql_run(worker, &batch, &job->error);
-    if (status == MW_OK && mw__sql_affected(&batch, 0) == 1)
+    if (status == MW_OK && batch.sql.steps[0].returned > 0)
         (void)granted(worker, job, batch.sql.steps[0].returned);
     mw__sql_batch_free(&batch);
     return status;

@@ -177,7 +177,7 @@ static int start_session(mw__sql_worker *worker, mw_error *err) {
 }
 
 int mw__sql_hello(mw__sql_worker *worker, mw_error *err) {
-    bool same = true;
+    bool same = true, again = worker->known;
     int status = recognise(worker, &same, err);
     if (status == MW_OK)
         status = end_orphan(worker, err);
@@ -197,7 +197,8 @@ int mw__sql_hello(mw__sql_worker *worker, mw_error *err) {
         status = start_session(worker, err);
     if (status == MW_OK && (!same || worker->floor > worker->seen))
         mw__sql_resync(worker, worker->highest);
-    worker->poll_wanted = true;
+    worker->poll_wanted = again;
+    worker->poll_at = mw__sql_now() + 100 * MW_MS;
     return status;
 }
 

@@ -54,6 +54,8 @@ static bool write_fragment(const expansion *to, mw_str name) {
         {"share", d->share},
         {"next_token", d->next_token},
         {"returning", d->returning},
+        {"take", d->take ? d->take : ""},
+        {"first_token", d->take ? d->first_token : "0"},
         {"path", d->path_type},
         {"bytes", d->bytes_type},
         {"short", d->short_type},

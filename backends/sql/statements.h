@@ -47,7 +47,7 @@
                     X(TXN_CHECK) X(TXN_VERDICT) X(TXN_PUT) X(TXN_CHANGED) X(TXN_REMOVED) X(TXN_DELETE) X(TXN_RESULTS)  \
                         X(TXN_FENCE) X(TXN_MARKER) X(TXN_PAST_RESULTS) X(PARENT_CHANGE) X(PARENT) X(READ_GET)          \
                             X(READ_STAT) X(READ_EXISTS) X(READ_NAMES) X(READ_CHILDREN) X(READ_LIST) X(READ_QUEUES)     \
-                                X(CHANGES) X(COMPACT_FLOOR) X(COMPACT) X(LOCK_TAKE) X(LOCK_ALIVE) X(LOCK_ROW)          \
+                                X(CHANGES) X(COMPACT_FLOOR) X(COMPACT) X(LOCK_TAKE) X(LOCK_TAKE_ANY) X(LOCK_ALIVE) X(LOCK_ROW)          \
                                     X(LOCK_TAKE_NEW) X(LOCK_JOIN_COUNT) X(LOCK_JOIN) X(LOCK_STATE) X(LOCK_FREE)        \
                                         X(LEAVE_COUNT) X(LEAVE_ROW) X(LEAVE_CHANGE) X(LEAVE_HANDOVER) X(LEAVE_TAKEN)   \
                                             X(LOCK_IDLE) X(LOCK_FLOOR) X(LOCK_DROP)

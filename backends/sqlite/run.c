@@ -147,6 +147,7 @@ static int run_step(mw_sql_db *db, mw_sql_batch *batch, size_t index, outcome *r
     sqlite3_stmt **statement = &db->prepared[step->statement];
     size_t columns = column_count(text);
     step->affected = 0;
+    step->returned = 0;
     int code = prepare(db, text->text, statement);
     if (code == SQLITE_OK)
         code = bind_params(*statement, step);

@@ -1,4 +1,5 @@
 /* The SQLite backend: the driver's table, and the plug-in's. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -96,6 +97,10 @@ static const mw_sql_driver driver = {
             .share = "",
             .next_token = "token + 1",
             .returning = " RETURNING token",
+            .take = "ON CONFLICT (path) DO UPDATE SET token = token + 1, holder = excluded.holder, "
+                    "handle = excluded.handle, value = excluded.value, since = excluded.since "
+                    "WHERE holder = 0 AND waiters = 0 RETURNING token",
+            .first_token = "lock_floor + 1",
             .path_type = "BLOB",
             .bytes_type = "BLOB",
             .short_type = "BLOB",
