@@ -65,6 +65,10 @@ mw_lua *mw__lua(lua_State *L) {
     return lua;
 }
 
+bool mw__forked(const mw_lua *lua) {
+    return lua->pid != (int)getpid();
+}
+
 static int context_gc(lua_State *L);
 
 static int make_context(lua_State *L) {
@@ -184,7 +188,7 @@ static void close_on(mw_runnable *run) {
         mw_timer_stop(lua->real.host, &closer->patience);
         for (mw_lua_registry *one = lua->real.registries, *next; one; one = next) {
             next = one->next;
-            mw__registry_close(one, closer->span, !one->own);
+            mw__registry_close(one, closer->span, false);
         }
     }
     if (lua->real.registries || !lua->closer)
@@ -259,6 +263,7 @@ static void release(mw_lua *lua) {
         free(task);
     }
     lua->spare = NULL;
+    mw__servers_free(&lua->servers);
     if (!lua->real.host)
         return;
     mw__process_release(&lua->real);
@@ -270,7 +275,7 @@ static void release(mw_lua *lua) {
 /* The state ends. A forked child leaves everything alone: the connections are its parent's. */
 static int context_gc(lua_State *L) {
     mw_lua *lua = lua_touserdata(L, 1);
-    if (lua->pid != (int)getpid())
+    if (mw__forked(lua))
         return 0;
     if (!lua->closed && !lua->closing) {
         bool done = false, alive = true;

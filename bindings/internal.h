@@ -14,6 +14,7 @@ typedef struct mw_await mw_await;
 typedef struct mw_runnable mw_runnable;
 typedef struct mw_lua_registry mw_lua_registry;
 typedef struct mw_lua_world mw_lua_world;
+typedef struct mw_lua_server mw_lua_server;
 
 /* ---- Queues of things to run from the loop ----------------------------------------------------------------------- */
 
@@ -21,7 +22,7 @@ typedef struct mw_lua_world mw_lua_world;
 struct mw_runnable {
     void (*run)(mw_runnable *self);
     mw_runnable *next, *prev;
-    bool queued;
+    struct mw_run_queue *queue; /* NULL = in none */
 };
 
 typedef struct mw_run_queue {
@@ -29,7 +30,7 @@ typedef struct mw_run_queue {
 } mw_run_queue;
 
 void mw__queue_push(mw_run_queue *queue, mw_runnable *item); /* harmless when queued */
-void mw__queue_remove(mw_run_queue *queue, mw_runnable *item);
+void mw__queue_remove(mw_runnable *item);                    /* harmless when not */
 
 /* One simulated or real process: a host, its tasks that are ready, its registries. A plain program has one, a virtual
  * world any number. */
@@ -42,7 +43,7 @@ struct mw_process {
     mw_defer turn;
     mw_lua_registry *registries;
     mw_process *next;
-    bool killed;
+    bool paused, killed;
 };
 
 /* Queue on a process and see that its loop comes round. */
@@ -50,6 +51,9 @@ void mw__process_ready(mw_process *process, mw_runnable *item);
 void mw__process_urgent(mw_process *process, mw_runnable *item);
 void mw__process_init(mw_process *process, mw_lua *lua, mw_host *host, mw_lua_world *world);
 void mw__process_release(mw_process *process);
+
+/* Whether this is a forked child: nothing of the context is its own. */
+bool mw__forked(const mw_lua *lua);
 
 /* Judge all sessions of the process by the clock, and run what that made urgent. Not from within a task. */
 void mw__process_check(mw_process *process);
@@ -68,7 +72,8 @@ struct mw_lua {
     mw_task *spare;      /* ended ones with a coroutine to use again */
     size_t spare_count, task_count;
     mw_process *processes;
-    mw_await *awaits; /* begun and not freed, so that nothing is lost when a Lua error passes over one */
+    mw_lua_server *servers; /* on the real host */
+    mw_await *awaits;       /* begun and not freed, so that nothing is lost when a Lua error passes over one */
     int pid;
     int looping; /* loops being run outside tasks */
     bool closing, closed;
@@ -151,6 +156,7 @@ struct mw_task {
     /* Push the function and its arguments, in the task's own coroutine; returns the number of arguments. NULL: they are
      * on the stack already. */
     int (*prepare)(lua_State *L, mw_task *task);
+    void (*describe)(const mw_task *task, char *text, size_t size); /* for the log; NULL: by `name` */
     void (*ended)(mw_task *task); /* the last word of a task; the coroutine still has what it ended with */
     void *arg;
 };
@@ -164,6 +170,9 @@ void mw__task_push_main(mw_task *task);
 /* Run it now: from the loop only, not from a task. It may have ended when this returns: `ended` tells. */
 void mw__task_start(mw_task *task);
 void mw__task_cancel(mw_task *task);
+
+/* The running task (may be NULL) writes `path`: notices a reaction that sets itself off. */
+void mw__note_echo(mw_task *task, mw_str path);
 
 /* End it at once, closing what its coroutine left open. */
 void mw__task_drop(mw_task *task);
@@ -255,6 +264,7 @@ typedef struct mw_member {
     mw_lua_registry *registry; /* NULL once closed */
     struct mw_member *next, *prev;
     void (*close)(struct mw_member *member);
+    bool late; /* only once the registry has closed: a connection listener hears `closed` */
 } mw_member;
 
 /* Lives until its userdata is collected and the core has closed it. */
@@ -283,7 +293,11 @@ void mw__member_remove(mw_member *member);
 int mw__closed(lua_State *L, const char *what);
 
 void mw__push_entry(lua_State *L, const mw_entry *entry, bool value);
-void mw__operations_open(lua_State *L); /* methods into the table on top */
+/* More methods of Registry; the module is on top. (longjmp) */
+void mw__registry_methods(lua_State *L, const luaL_Reg *methods);
+
+/* The classes and methods of each file; the module is on top. (longjmp) */
+void mw__operations_open(lua_State *L);
 void mw__txn_open(lua_State *L);
 void mw__subscription_open(lua_State *L);
 void mw__connection_open(lua_State *L);
@@ -295,14 +309,24 @@ void mw__world_open(lua_State *L);
 
 /* Which lock guards, for a txn step: from a Lock or an Election at `index`; NULL when it is neither. (longjmp) */
 const mw_lock *mw__to_guard(lua_State *L, int index, bool *ret_is_guard);
+const mw_lock *mw__to_lock(lua_State *L, int index, bool *ret_is_lock);
 
 /* One turn of the world; false = nothing left. */
 bool mw__world_step(mw_lua_world *world);
+bool mw__world_is_open(const mw_lua_world *world);
 mw_process *mw__world_main(lua_State *L, mw_lua_world *world);
 /* The process of the host userdata at `index`, or NULL when it is none. */
 mw_process *mw__to_process(lua_State *L, int index);
+/* The table of the memory server at `index`, and its world (NULL: on the real host); NULL when it is none. */
+const mw_backend *mw__to_server(lua_State *L, int index, mw_lua_world **ret_world);
 int mw__host_spawn(lua_State *L); /* the method of hosts */
-void mw__world_servers_close(mw_lua_world *world);
+
+/* Memory servers; a list belongs to a world, or to the context for the real host. */
+void mw__server_open(lua_State *L);
+/* A server on `host`, with the options at `index`; pushes it. (longjmp) */
+int mw__push_server(lua_State *L, int index, mw_host *host, mw_lua_world *world, mw_lua_server **list);
+void mw__servers_free(mw_lua_server **list);
+
 /* All worlds of the context, at its end. */
 void mw__worlds_close(mw_lua *lua);
 

@@ -3,7 +3,6 @@
 #include "internal.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Things run in one turn; I/O gets its own between turns. */
 #define BATCH 128
@@ -11,9 +10,9 @@
 /* ---- Queues ------------------------------------------------------------------------------------------------------ */
 
 void mw__queue_push(mw_run_queue *queue, mw_runnable *item) {
-    if (item->queued)
+    if (item->queue)
         return;
-    item->queued = true;
+    item->queue = queue;
     item->next = NULL;
     item->prev = queue->last;
     if (queue->last)
@@ -23,10 +22,11 @@ void mw__queue_push(mw_run_queue *queue, mw_runnable *item) {
     queue->last = item;
 }
 
-void mw__queue_remove(mw_run_queue *queue, mw_runnable *item) {
-    if (!item->queued)
+void mw__queue_remove(mw_runnable *item) {
+    mw_run_queue *queue = item->queue;
+    if (!queue)
         return;
-    item->queued = false;
+    item->queue = NULL;
     if (item->prev)
         item->prev->next = item->next;
     else
@@ -41,7 +41,7 @@ void mw__queue_remove(mw_run_queue *queue, mw_runnable *item) {
 
 static void run_urgent(mw_process *process) {
     for (mw_runnable *item; (item = process->urgent.first);) {
-        mw__queue_remove(&process->urgent, item);
+        mw__queue_remove(item);
         item->run(item);
     }
 }
@@ -62,7 +62,7 @@ static void turn(mw_defer *defer) {
         mw__process_check(process);
         if (process->ready.first != item) /* `lost` has ended it */
             continue;
-        mw__queue_remove(&process->ready, item);
+        mw__queue_remove(item);
         item->run(item);
     }
     if (process->ready.first || process->urgent.first)
@@ -142,9 +142,9 @@ static void raise_if_cancelled(lua_State *L, mw_task *task) {
 
 void mw__must_be_able_to_wait(lua_State *L, const char *what) {
     mw_lua *lua = mw__lua(L);
-    if (lua->pid != (int)getpid())
-        (void)luaL_error(L, "'%s' cannot be used in a forked child: its connections belong to the parent", what);
     if (!lua->current) {
+        if (mw__forked(lua))
+            (void)luaL_error(L, "'%s' cannot be used in a forked child: its connections belong to the parent", what);
         if (lua->looping)
             (void)luaL_error(L, "'%s' cannot wait here (in a finalizer, or in a callback of the loop)", what);
         return;
@@ -176,6 +176,10 @@ static int wait_outside(lua_State *L, mw_process *process, mw_await *await) {
     if (!process->world && !lua->owns_host && !lua->config.step) {
         await->drop(await);
         return luaL_error(L, "a call that waits can only be used in a task: the application runs the loop");
+    }
+    if (process->paused || process->killed) {
+        await->drop(await);
+        return luaL_error(L, "this wait cannot end: its host is %s", process->killed ? "killed" : "paused");
     }
     bool alive = true;
     lua->looping++;

@@ -2,6 +2,7 @@
  * raised where they wait. */
 #include "internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,17 +129,20 @@ static void leave_lists(mw_task *task) {
 }
 
 static void log_failure(mw_task *task) {
-    char text[900];
+    char text[700], name[256];
     mw__error_text(task->co, -1, text, sizeof text);
-    mw_log(task->process->host, MW_LOG_ERROR, "lua", "%s%s%s", task->name[0] ? task->name : "task",
-           task->name[0] ? " failed: " : ": ", text);
+    if (task->describe)
+        task->describe(task, name, sizeof name);
+    else
+        (void)snprintf(name, sizeof name, "%s", task->name[0] ? task->name : "task");
+    mw_log(task->process->host, MW_LOG_ERROR, "lua", "%s failed: %s", name, text);
 }
 
 static void finish(mw_task *task) {
     mw_lua *lua = task->process->lua;
     mw_task *parent = task->parent;
     task->state = MW_TASK_ENDED;
-    mw__queue_remove(&task->process->ready, &task->run);
+    mw__queue_remove(&task->run);
     if (task->outcome == MW_OUTCOME_FAILED && !task->scope && (!task->joiners || task->overruns))
         log_failure(task);
     leave_lists(task);

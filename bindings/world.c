@@ -17,6 +17,7 @@ struct mw_lua_world {
     mw_world *world; /* NULL once closed */
     host_node *hosts;
     mw_process *main;
+    struct mw_lua_server *servers;
     mw_lua_world *outer; /* the one that was current before */
     int refs;            /* its userdata, and those of its hosts */
     bool orphan;         /* its userdata went while it could not be closed */
@@ -112,7 +113,9 @@ static mw_process *check_host(lua_State *L, const char *function) {
 }
 
 static int host_pause(lua_State *L) {
-    mw_virtual_pause(check_host(L, "pause")->host);
+    mw_process *process = check_host(L, "pause");
+    process->paused = true;
+    mw_virtual_pause(process->host);
     return 0;
 }
 
@@ -120,6 +123,7 @@ static int host_resume(lua_State *L) {
     mw_process *process = check_host(L, "resume");
     if (process->killed)
         return luaL_error(L, "bad argument 'self' to 'resume': the host was killed");
+    process->paused = false;
     mw_virtual_resume(process->host);
     return 0;
 }
@@ -166,6 +170,10 @@ static int core_world(lua_State *L) {
     lua->world = world;
     *box = world;
     return 1;
+}
+
+bool mw__world_is_open(const mw_lua_world *world) {
+    return world->world != NULL;
 }
 
 bool mw__world_step(mw_lua_world *world) {
@@ -246,7 +254,9 @@ static void close_world(mw_lua_world *world) {
             break;
     }
     lua->looping--;
-    mw__world_servers_close(world);
+    for (host_node *node = world->hosts; node; node = node->next)
+        drop_tasks(&node->process); /* what heard `closed` */
+    mw__servers_free(&world->servers);
     for (host_node *node = world->hosts, *next; node; node = next) {
         next = node->next;
         mw__process_release(&node->process);
@@ -295,9 +305,25 @@ static int world_gc(lua_State *L) {
     return 0;
 }
 
+/* A server of its own process, which nobody can pause or kill. */
+static int world_memory_server(lua_State *L) {
+    mw_lua_world *world = *check_world(L, "memory_server");
+    mw_error err;
+    mw_host *host = NULL;
+    (void)mw__process_real(L); /* for the log */
+    if (mw_world_host(world->world, log_on, world, &host, &err) != MW_OK)
+        return luaL_error(L, "%s", err.message);
+    return mw__push_server(L, 2, host, world, &world->servers);
+}
+
 void mw__world_open(lua_State *L) {
-    static const luaL_Reg world_methods[] = {{"host", world_host}, {"step", world_step},   {"advance", world_advance},
-                                             {"now", world_now},   {"close", world_close}, {"pending", world_pending},
+    static const luaL_Reg world_methods[] = {{"memory_server", world_memory_server},
+                                             {"host", world_host},
+                                             {"step", world_step},
+                                             {"advance", world_advance},
+                                             {"now", world_now},
+                                             {"close", world_close},
+                                             {"pending", world_pending},
                                              {NULL, NULL}};
     static const luaL_Reg world_meta[] = {{"__gc", world_gc}, {"__close", world_close}, {NULL, NULL}};
     static const luaL_Reg host_methods[] = {{"pause", host_pause}, {"resume", host_resume},   {"kill", host_kill},
@@ -308,4 +334,5 @@ void mw__world_open(lua_State *L) {
     mw__class(L, MW_CLASS_HOST, host_methods, host_meta, NULL);
     lua_pushcfunction(L, core_world);
     lua_setfield(L, -2, "world");
+    mw__server_open(L);
 }

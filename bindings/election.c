@@ -1,0 +1,282 @@
+/* Elections: standing, waiting to lead, the leader's record. Who leads does so in Lua (registry.lua). */
+#include "notice.h"
+#include "op_await.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct lua_election {
+    mw_member member;
+    mw_election *election; /* NULL once closed */
+    mw_lua *lua;
+    mw_process *process;
+    mw_await *waiters;
+    mw_notice deposed;
+    int64_t token; /* 0 when not leading */
+    int status;    /* why it stays out */
+    mw_error error;
+    char backend[32];
+    size_t path_len;
+    char path[];
+} lua_election;
+
+static void wake(lua_election *self) {
+    for (mw_await *await; (await = self->waiters);) {
+        self->waiters = await->link;
+        mw__await_done(await);
+    }
+}
+
+static void on_elected(void *arg, int64_t token) {
+    lua_election *self = arg;
+    self->token = token;
+    wake(self);
+}
+
+static void on_deposed(void *arg, const mw_error *why) {
+    lua_election *self = arg;
+    self->token = 0;
+    mw__notice_tell(&self->deposed, why);
+}
+
+static void on_failed(void *arg, const mw_error *why) {
+    lua_election *self = arg;
+    self->status = why->code ? why->code : MW_EINTERNAL;
+    self->error = *why;
+    mw_log(self->process->host, MW_LOG_ERROR, "lua", "the election at %.*s: %s", (int)self->path_len, self->path,
+           why->message);
+    wake(self);
+}
+
+static const mw_election_events election_events = {.elected = on_elected, .deposed = on_deposed, .failed = on_failed};
+
+static void close_election(lua_election *self) {
+    if (!self->election)
+        return;
+    mw_election_free(self->election);
+    self->election = NULL;
+    mw_error why;
+    (void)mw_fail(&why, MW_ECLOSED, "the election was closed");
+    if (self->token)
+        on_deposed(self, &why);
+    self->status = MW_ECLOSED;
+    self->error = why;
+    mw__member_remove(&self->member);
+    mw__notice_release(&self->deposed);
+    wake(self);
+}
+
+static void close_member(mw_member *member) {
+    close_election(mw_container(member, lua_election, member));
+}
+
+static lua_election *check_election(lua_State *L, const char *function) {
+    return *(lua_election **)mw__check_self(L, MW_CLASS_ELECTION, function);
+}
+
+/* stand(registry, path, record, on_deposed): what `elect` begins with. */
+static int core_stand(lua_State *L) {
+    mw_lua_registry *registry = mw__check_registry(L, "elect");
+    mw_str path = mw__check_path(L, 2, "elect", "path");
+    mw_str record = mw__check_string(L, 3, "elect", "record");
+    mw__check_function(L, 4, "elect", "on_deposed");
+    lua_settop(L, 4);
+    if (!registry->registry)
+        return mw__closed(L, "elect");
+    lua_election **box = lua_newuserdatauv(L, sizeof *box, 1);
+    *box = NULL;
+    luaL_setmetatable(L, MW_CLASS_ELECTION);
+    lua_pushvalue(L, 1);
+    (void)lua_setiuservalue(L, -2, 1);
+    lua_election *self = calloc(1, sizeof *self + path.len + 1);
+    if (!self)
+        return luaL_error(L, "not enough memory");
+    self->lua = registry->lua;
+    self->process = registry->process;
+    self->path_len = path.len;
+    memcpy(self->path, path.data, path.len);
+    (void)snprintf(self->backend, sizeof self->backend, "%s", registry->backend);
+    self->deposed.function_ref = LUA_NOREF;
+    *box = self;
+    mw__notice_init(L, &self->deposed, registry->process, 4, self, "on_deposed");
+    mw_error err;
+    int status = mw_election_new(registry->registry, path, record, &election_events, self, &self->election, &err);
+    if (status != MW_OK) {
+        mw__notice_release(&self->deposed);
+        return mw__failure(L, status, err.message, path, registry->backend);
+    }
+    mw__member_add(registry, &self->member, close_member);
+    return 1;
+}
+
+static int election_close(lua_State *L) {
+    close_election(check_election(L, "close"));
+    return 0;
+}
+
+static int election_gc(lua_State *L) {
+    lua_election **box = lua_touserdata(L, 1);
+    lua_election *self = *box;
+    if (!self || mw__forked(self->lua))
+        return 0;
+    close_election(self);
+    free(self);
+    *box = NULL;
+    return 0;
+}
+
+/* ---- Waiting to lead --------------------------------------------------------------------------------------------- */
+
+typedef struct lead_await {
+    mw_await await;
+    lua_election *owner; /* at 1 of the stack: there as long as it waits */
+    mw_timer timer;
+    bool timed_out;
+} lead_await;
+
+static void leave(lead_await *self) {
+    mw_await **at = &self->owner->waiters;
+    while (*at && *at != &self->await)
+        at = &(*at)->link;
+    if (*at)
+        *at = self->await.link;
+}
+
+static void lead_release(mw_await *await) {
+    lead_await *self = (lead_await *)(void *)await;
+    mw_timer_stop(self->owner->process->host, &self->timer);
+}
+
+static void lead_drop(mw_await *await) {
+    leave((lead_await *)(void *)await);
+    mw__await_free(await);
+}
+
+static void lead_late(mw_timer *timer) {
+    lead_await *self = mw_container(timer, lead_await, timer);
+    leave(self);
+    self->timed_out = true;
+    mw__await_done(&self->await);
+}
+
+static int lead_finish(lua_State *L, mw_await *await) {
+    lead_await *self = (lead_await *)(void *)await;
+    lua_election *owner = self->owner;
+    mw_str path = {owner->path, owner->path_len};
+    if (!owner->token && !owner->status && !self->timed_out) { /* deposed before we came to run */
+        await->done = false;
+        await->link = owner->waiters;
+        owner->waiters = await;
+        return mw__wait(L, owner->process, await);
+    }
+    bool timed_out = self->timed_out;
+    mw__await_free(await);
+    if (owner->token) {
+        lua_pushinteger(L, owner->token);
+        return 1;
+    }
+    if (timed_out)
+        return mw__failure(L, MW_ETIMEOUT, "not elected in time", path, owner->backend);
+    return mw__failure(L, owner->status, owner->error.message, path, owner->backend);
+}
+
+static int election_wait(lua_State *L) {
+    static const mw_option_spec specs[] = {{"timeout", MW_OPTION_DURATION, 0, NULL}, {NULL, 0, 0, NULL}};
+    lua_election *owner = check_election(L, "wait");
+    mw_time timeout = MW_FOREVER;
+    mw__check_options(L, 2, "wait", specs, &timeout);
+    mw__must_be_able_to_wait(L, "wait");
+    lua_settop(L, 1);
+    lead_await *self = mw__await_new(owner->lua, sizeof *self, lead_finish, lead_drop);
+    if (!self)
+        return luaL_error(L, "not enough memory");
+    self->owner = owner;
+    self->await.release = lead_release;
+    self->timer.fire = lead_late;
+    if (owner->token || owner->status)
+        return lead_finish(L, &self->await);
+    self->await.link = owner->waiters;
+    owner->waiters = &self->await;
+    if (timeout != MW_FOREVER)
+        (void)mw_timer_start(owner->process->host, &self->timer, timeout);
+    return mw__wait(L, owner->process, &self->await);
+}
+
+/* ---- The rest ---------------------------------------------------------------------------------------------------- */
+
+static int push_leader(lua_State *L, op_await *op) {
+    if (op->entry_count == 0)
+        return luaL_error(L, "a read succeeded without an entry");
+    mw__push_entry(L, op->entries, true);
+    return 1;
+}
+
+static int election_leader(lua_State *L) {
+    const lua_election *self = check_election(L, "leader");
+    call_options options = mw__call_options(L, 2, "leader", mw__read_options);
+    lua_settop(L, 1);
+    (void)lua_getiuservalue(L, 1, 1);
+    mw_lua_registry *registry = *(mw_lua_registry **)lua_touserdata(L, -1);
+    if (!registry->registry)
+        return mw__closed(L, "leader");
+    lua_settop(L, 1);
+    (void)lua_pushfstring(L, "%s/leader", self->path); /* at 2, where errors look for the path */
+    mw_str path = {0};
+    path.data = lua_tolstring(L, 2, &path.len);
+    mw_call call;
+    mw_error err;
+    op_await *op = mw__op_begin(L, registry, &options, "leader", push_leader, &call);
+    return mw__op_wait(L, op, mw_get(registry->registry, path, &call, &op->op, &err), &err);
+}
+
+static int election_resign(lua_State *L) {
+    lua_election *self = check_election(L, "resign");
+    mw_error err;
+    (void)mw_fail(&err, MW_ECLOSED, "the election was closed");
+    int status = self->election ? mw_election_resign(self->election, &err) : MW_ECLOSED;
+    if (status != MW_OK)
+        return mw__failure(L, status, err.message, (mw_str){self->path, self->path_len}, self->backend);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int election_index(lua_State *L) {
+    const lua_election *self = check_election(L, "index");
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    if (strcmp(name, "leading") == 0) {
+        lua_pushboolean(L, self->election && mw_election_leads(self->election));
+    } else if (strcmp(name, "token") == 0) {
+        if (self->token)
+            lua_pushinteger(L, self->token);
+        else
+            lua_pushnil(L);
+    } else if (strcmp(name, "path") == 0) {
+        (void)lua_pushlstring(L, self->path, self->path_len);
+    } else {
+        lua_pushvalue(L, 2);
+        (void)lua_rawget(L, lua_upvalueindex(1));
+    }
+    return 1;
+}
+
+const mw_lock *mw__to_guard(lua_State *L, int index, bool *ret_is_guard) {
+    const mw_lock *lock = mw__to_lock(L, index, ret_is_guard);
+    lua_election **box = *ret_is_guard ? NULL : luaL_testudata(L, index, MW_CLASS_ELECTION);
+    if (!box)
+        return lock;
+    *ret_is_guard = true;
+    return (*box)->election ? mw_election_lock((*box)->election) : NULL;
+}
+
+void mw__election_open(lua_State *L) {
+    static const luaL_Reg methods[] = {{"wait", election_wait},
+                                       {"leader", election_leader},
+                                       {"resign", election_resign},
+                                       {"close", election_close},
+                                       {NULL, NULL}};
+    static const luaL_Reg meta[] = {{"__gc", election_gc}, {"__close", election_close}, {NULL, NULL}};
+    mw__class(L, MW_CLASS_ELECTION, methods, meta, election_index);
+    lua_pushcfunction(L, core_stand);
+    lua_setfield(L, -2, "stand");
+}

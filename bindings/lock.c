@@ -1,0 +1,251 @@
+/* Locks. A handle that is collected releases what it holds. */
+#include "notice.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct acquire_await acquire_await;
+
+typedef struct lua_lock {
+    mw_member member;
+    mw_lock *lock; /* NULL once closed */
+    mw_lua *lua;
+    mw_process *process;
+    acquire_await *attempt; /* who waits for the present one; NULL: nobody does any more */
+    mw_notice lost;
+    char backend[32];
+    size_t path_len;
+    char path[];
+} lua_lock;
+
+struct acquire_await {
+    mw_await await;
+    lua_lock *owner; /* NULL once that is gone */
+    int status;
+    int64_t token;
+    mw_error error;
+};
+
+/* ---- What the core tells ----------------------------------------------------------------------------------------- */
+
+static void on_acquired(void *arg, int status, int64_t token, const mw_error *error) {
+    lua_lock *self = arg;
+    acquire_await *attempt = self->attempt;
+    self->attempt = NULL;
+    if (!attempt) { /* cancelled while the grant was on its way */
+        if (status == MW_OK)
+            (void)mw_lock_release(self->lock, NULL);
+        return;
+    }
+    attempt->status = status;
+    attempt->token = token;
+    if (error)
+        attempt->error = *error;
+    mw__await_done(&attempt->await);
+}
+
+static void on_lost(void *arg, const mw_error *why) {
+    lua_lock *self = arg;
+    mw__notice_tell(&self->lost, why);
+}
+
+static const mw_lock_events lock_events = {.acquired = on_acquired, .lost = on_lost};
+
+/* ---- Life -------------------------------------------------------------------------------------------------------- */
+
+static void close_lock(lua_lock *self) {
+    if (!self->lock)
+        return;
+    mw_lock_free(self->lock);
+    self->lock = NULL;
+    mw__member_remove(&self->member);
+    mw__notice_release(&self->lost);
+    acquire_await *attempt = self->attempt;
+    self->attempt = NULL;
+    if (!attempt)
+        return;
+    attempt->status = MW_ECLOSED;
+    (void)mw_fail(&attempt->error, MW_ECLOSED, "the lock was closed");
+    mw__await_done(&attempt->await);
+}
+
+static void close_member(mw_member *member) {
+    close_lock(mw_container(member, lua_lock, member));
+}
+
+static lua_lock *check_lock(lua_State *L, const char *function) {
+    return *(lua_lock **)mw__check_self(L, MW_CLASS_LOCK, function);
+}
+
+typedef struct lock_options {
+    mw_str value;
+    int on_lost;
+} lock_options;
+
+static const mw_option_spec lock_specs[] = {{"value", MW_OPTION_STRING, offsetof(lock_options, value), NULL},
+                                            {"on_lost", MW_OPTION_FUNCTION, offsetof(lock_options, on_lost), NULL},
+                                            {NULL, 0, 0, NULL}};
+
+static int registry_lock(lua_State *L) {
+    mw_lua_registry *registry = mw__check_registry(L, "lock");
+    mw_str path = mw__check_path(L, 2, "lock", "path");
+    lock_options options = {.value = {"", 0}};
+    lua_settop(L, 3);
+    mw__check_options(L, 3, "lock", lock_specs, &options);
+    if (!registry->registry)
+        return mw__closed(L, "lock");
+    lua_lock **box = lua_newuserdatauv(L, sizeof *box, 1);
+    *box = NULL;
+    luaL_setmetatable(L, MW_CLASS_LOCK);
+    lua_pushvalue(L, 1);
+    (void)lua_setiuservalue(L, -2, 1);
+    lua_lock *self = calloc(1, sizeof *self + path.len + 1);
+    if (!self)
+        return luaL_error(L, "not enough memory");
+    self->lua = registry->lua;
+    self->process = registry->process;
+    self->path_len = path.len;
+    memcpy(self->path, path.data, path.len);
+    (void)snprintf(self->backend, sizeof self->backend, "%s", registry->backend);
+    self->lost.function_ref = LUA_NOREF;
+    *box = self;
+    mw__notice_init(L, &self->lost, registry->process, options.on_lost, self, "on_lost");
+    mw_error err;
+    int status = mw_lock_new(registry->registry, path, options.value, &lock_events, self, &self->lock, &err);
+    if (status != MW_OK) {
+        mw__notice_release(&self->lost);
+        return mw__failure(L, status, err.message, path, registry->backend);
+    }
+    mw__member_add(registry, &self->member, close_member);
+    return 1;
+}
+
+static int lock_close(lua_State *L) {
+    close_lock(check_lock(L, "close"));
+    return 0;
+}
+
+static int lock_gc(lua_State *L) {
+    lua_lock **box = lua_touserdata(L, 1);
+    lua_lock *self = *box;
+    if (!self || mw__forked(self->lua))
+        return 0;
+    close_lock(self);
+    free(self);
+    *box = NULL;
+    return 0;
+}
+
+/* ---- Acquiring --------------------------------------------------------------------------------------------------- */
+
+/* Nobody waits any more: what has been or is being acquired for it goes back. */
+static void acquire_drop(mw_await *await) {
+    acquire_await *attempt = (acquire_await *)(void *)await;
+    lua_lock *self = attempt->owner;
+    if (self->attempt == attempt) {
+        self->attempt = NULL;
+        mw_lock_cancel(self->lock);
+    } else if (attempt->status == MW_OK && self->lock && mw_lock_held(self->lock)) {
+        (void)mw_lock_release(self->lock, NULL);
+    }
+    mw__await_free(await);
+}
+
+/* The lock is at 1, so it is still there. */
+static int acquire_finish(lua_State *L, mw_await *await) {
+    acquire_await *attempt = (acquire_await *)(void *)await;
+    lua_lock *self = attempt->owner;
+    int status = attempt->status;
+    int64_t token = attempt->token;
+    mw_error error = attempt->error;
+    mw__await_free(await);
+    if (status == MW_OK && !(self->lock && mw_lock_held(self->lock))) { /* lost between the grant and now */
+        status = MW_ESESSION_LOST;
+        (void)mw_fail(&error, status, "the lock was lost as soon as it was held");
+    }
+    if (status != MW_OK)
+        return mw__failure(L, status, error.message, (mw_str){self->path, self->path_len}, self->backend);
+    lua_pushinteger(L, token);
+    return 1;
+}
+
+typedef struct acquire_options {
+    mw_time timeout;
+    bool try;
+} acquire_options;
+
+static const mw_option_spec acquire_specs[] = {
+    {"timeout", MW_OPTION_DURATION, offsetof(acquire_options, timeout), NULL},
+    {"try", MW_OPTION_BOOLEAN, offsetof(acquire_options, try), NULL},
+    {NULL, 0, 0, NULL}};
+
+static int lock_acquire(lua_State *L) {
+    lua_lock *self = check_lock(L, "acquire");
+    acquire_options options = {.timeout = MW_FOREVER};
+    mw__check_options(L, 2, "acquire", acquire_specs, &options);
+    mw_str path = {self->path, self->path_len};
+    if (!self->lock)
+        return mw__failure(L, MW_ECLOSED, "the lock was closed", path, self->backend);
+    mw__must_be_able_to_wait(L, "acquire");
+    lua_settop(L, 1);
+    acquire_await *attempt = mw__await_new(self->lua, sizeof *attempt, acquire_finish, acquire_drop);
+    if (!attempt)
+        return luaL_error(L, "not enough memory");
+    attempt->owner = self;
+    mw_error err;
+    mw_time timeout = options.timeout ? options.timeout : 1; /* 0 means for ever to the core */
+    int status = mw_lock_acquire(self->lock, timeout, options.try, &err);
+    if (status != MW_OK) {
+        mw__await_free(&attempt->await);
+        return mw__failure(L, status, err.message, path, self->backend);
+    }
+    self->attempt = attempt;
+    return mw__wait(L, self->process, &attempt->await);
+}
+
+static int lock_release(lua_State *L) {
+    lua_lock *self = check_lock(L, "release");
+    mw_error err;
+    (void)mw_fail(&err, MW_ECLOSED, "the lock was closed");
+    int status = self->lock ? mw_lock_release(self->lock, &err) : MW_ECLOSED;
+    if (status != MW_OK)
+        return mw__failure(L, status, err.message, (mw_str){self->path, self->path_len}, self->backend);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int lock_index(lua_State *L) {
+    const lua_lock *self = check_lock(L, "index");
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    bool held = self->lock && mw_lock_held(self->lock);
+    if (strcmp(name, "held") == 0) {
+        lua_pushboolean(L, held);
+    } else if (strcmp(name, "token") == 0) {
+        if (held)
+            lua_pushinteger(L, mw_lock_token(self->lock));
+        else
+            lua_pushnil(L);
+    } else if (strcmp(name, "path") == 0) {
+        (void)lua_pushlstring(L, self->path, self->path_len);
+    } else {
+        lua_pushvalue(L, 2);
+        (void)lua_rawget(L, lua_upvalueindex(1));
+    }
+    return 1;
+}
+
+const mw_lock *mw__to_lock(lua_State *L, int index, bool *ret_is_lock) {
+    lua_lock **box = luaL_testudata(L, index, MW_CLASS_LOCK);
+    *ret_is_lock = box != NULL;
+    return box ? (*box)->lock : NULL;
+}
+
+void mw__lock_open(lua_State *L) {
+    static const luaL_Reg methods[] = {
+        {"acquire", lock_acquire}, {"release", lock_release}, {"close", lock_close}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {{"__gc", lock_gc}, {"__close", lock_close}, {NULL, NULL}};
+    static const luaL_Reg on_registry[] = {{"lock", registry_lock}, {NULL, NULL}};
+    mw__class(L, MW_CLASS_LOCK, methods, meta, lock_index);
+    mw__registry_methods(L, on_registry);
+}

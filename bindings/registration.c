@@ -1,0 +1,197 @@
+/* Registrations: an ephemeral that is written again in each new session. They live until they are closed, whether
+ * somebody holds their handle or not. */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_TIMEOUT (30 * MW_SECOND)
+
+typedef struct lua_registration {
+    mw_member member;
+    mw_registration *registration; /* NULL once closed */
+    mw_lua *lua;
+    mw_process *process;
+    mw_await *waiter;
+    int self_ref;
+    bool answered; /* the first time */
+    int status;
+    mw_error error;
+    char backend[32];
+    size_t path_len;
+    char path[];
+} lua_registration;
+
+typedef struct visible_await {
+    mw_await await;
+    lua_registration *owner; /* anchored by self_ref until it is closed, and at the top of the stack after that */
+} visible_await;
+
+static void answer(lua_registration *self) {
+    self->answered = true;
+    mw_await *waiter = self->waiter;
+    self->waiter = NULL;
+    if (waiter)
+        mw__await_done(waiter);
+}
+
+static void on_registered(void *arg, int status, const mw_error *error) {
+    lua_registration *self = arg;
+    self->status = status;
+    if (status != MW_OK && error)
+        self->error = *error;
+    if (status != MW_OK && self->answered)
+        mw_log(self->process->host, MW_LOG_ERROR, "lua", "%.*s is not registered any more: %s", (int)self->path_len,
+               self->path, self->error.message);
+    answer(self);
+}
+
+static const mw_registration_events registration_events = {.registered = on_registered};
+
+static void close_registration(lua_registration *self) {
+    if (!self->registration)
+        return;
+    mw_registration_free(self->registration);
+    self->registration = NULL;
+    mw__member_remove(&self->member);
+    if (!self->answered) {
+        self->status = MW_ECLOSED;
+        (void)mw_fail(&self->error, MW_ECLOSED, "the registration was closed");
+    }
+    answer(self);
+    luaL_unref(self->lua->work, LUA_REGISTRYINDEX, self->self_ref);
+    self->self_ref = LUA_NOREF;
+}
+
+static void close_member(mw_member *member) {
+    close_registration(mw_container(member, lua_registration, member));
+}
+
+static lua_registration *check_registration(lua_State *L, const char *function) {
+    return *(lua_registration **)mw__check_self(L, MW_CLASS_REGISTRATION, function);
+}
+
+static void visible_drop(mw_await *await) {
+    lua_registration *self = ((visible_await *)(void *)await)->owner;
+    if (self->waiter == await)
+        self->waiter = NULL;
+    close_registration(self); /* nobody has its handle */
+    mw__await_free(await);
+}
+
+/* The handle is at 4. */
+static int visible_finish(lua_State *L, mw_await *await) {
+    lua_registration *self = ((visible_await *)(void *)await)->owner;
+    mw__await_free(await);
+    if (self->status == MW_OK) {
+        lua_settop(L, 4);
+        return 1;
+    }
+    close_registration(self);
+    return mw__failure(L, self->status, self->error.message, (mw_str){self->path, self->path_len}, self->backend);
+}
+
+static lua_registration *new_registration(lua_State *L, const mw_lua_registry *registry, mw_str path) {
+    lua_registration **box = lua_newuserdatauv(L, sizeof *box, 1);
+    *box = NULL;
+    luaL_setmetatable(L, MW_CLASS_REGISTRATION);
+    lua_pushvalue(L, 1);
+    (void)lua_setiuservalue(L, -2, 1);
+    lua_registration *self = calloc(1, sizeof *self + path.len + 1);
+    if (!self) {
+        (void)luaL_error(L, "not enough memory");
+        return NULL;
+    }
+    self->lua = registry->lua;
+    self->process = registry->process;
+    self->self_ref = LUA_NOREF;
+    self->path_len = path.len;
+    if (path.len)
+        memcpy(self->path, path.data, path.len);
+    (void)snprintf(self->backend, sizeof self->backend, "%s", registry->backend);
+    *box = self;
+    return self;
+}
+
+static int registry_register(lua_State *L) {
+    static const mw_option_spec specs[] = {{"timeout", MW_OPTION_DURATION, 0, NULL}, {NULL, 0, 0, NULL}};
+    mw_lua_registry *registry = mw__check_registry(L, "register");
+    mw_str path = mw__check_string(L, 2, "register", "path");
+    mw_str value = mw__check_string(L, 3, "register", "value");
+    mw_time timeout = DEFAULT_TIMEOUT;
+    mw__check_options(L, 4, "register", specs, &timeout);
+    if (!registry->registry)
+        return mw__closed(L, "register");
+    mw__must_be_able_to_wait(L, "register");
+    lua_settop(L, 3);
+    lua_registration *self = new_registration(L, registry, path);
+    lua_pushvalue(L, 4);
+    self->self_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    visible_await *wait = mw__await_new(self->lua, sizeof *wait, visible_finish, visible_drop);
+    if (!wait)
+        return luaL_error(L, "not enough memory");
+    wait->owner = self;
+    mw_error err;
+    int status = mw_register(registry->registry, path, value, timeout ? timeout : 1, &registration_events, self,
+                             &self->registration, &err);
+    if (status != MW_OK) {
+        mw__await_free(&wait->await);
+        luaL_unref(L, LUA_REGISTRYINDEX, self->self_ref);
+        self->self_ref = LUA_NOREF;
+        return mw__failure(L, status, err.message, path, registry->backend);
+    }
+    mw__member_add(registry, &self->member, close_member);
+    self->waiter = &wait->await;
+    return mw__wait(L, registry->process, &wait->await);
+}
+
+static int registration_set(lua_State *L) {
+    lua_registration *self = check_registration(L, "set");
+    mw_str value = mw__check_string(L, 2, "set", "value"), path = {self->path, self->path_len};
+    mw_error err;
+    (void)mw_fail(&err, MW_ECLOSED, "the registration was closed");
+    int status = self->registration ? mw_registration_set(self->registration, value, &err) : MW_ECLOSED;
+    if (status != MW_OK)
+        return mw__failure(L, status, err.message, path, self->backend);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int registration_close(lua_State *L) {
+    close_registration(check_registration(L, "close"));
+    return 0;
+}
+
+static int registration_gc(lua_State *L) {
+    lua_registration **box = lua_touserdata(L, 1);
+    lua_registration *self = *box;
+    if (!self || mw__forked(self->lua))
+        return 0;
+    close_registration(self);
+    free(self);
+    *box = NULL;
+    return 0;
+}
+
+static int registration_index(lua_State *L) {
+    const lua_registration *self = check_registration(L, "index");
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    if (strcmp(name, "visible") == 0) {
+        lua_pushboolean(L, self->registration && mw_registration_visible(self->registration));
+    } else if (strcmp(name, "path") == 0) {
+        (void)lua_pushlstring(L, self->path, self->path_len);
+    } else {
+        lua_pushvalue(L, 2);
+        (void)lua_rawget(L, lua_upvalueindex(1));
+    }
+    return 1;
+}
+
+void mw__registration_open(lua_State *L) {
+    static const luaL_Reg methods[] = {{"set", registration_set}, {"close", registration_close}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {{"__gc", registration_gc}, {"__close", registration_close}, {NULL, NULL}};
+    static const luaL_Reg on_registry[] = {{"register", registry_register}, {NULL, NULL}};
+    mw__class(L, MW_CLASS_REGISTRATION, methods, meta, registration_index);
+    mw__registry_methods(L, on_registry);
+}

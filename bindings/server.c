@@ -1,0 +1,120 @@
+/* Memory servers, which any number of registries of one world (or of the real host) share. */
+#include "internal.h"
+
+#include <backends/memory/memory.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Lives until its world or its context is closed: connections may outlive every handle. */
+struct mw_lua_server {
+    mw_memory_server *server;
+    mw_lua_server *next;
+};
+
+typedef struct server_box {
+    mw_lua_world *world; /* NULL: on the real host */
+    mw_lua_server *server;
+} server_box;
+
+typedef struct server_options {
+    lua_Integer seed, log_size;
+    mw_time session_timeout;
+} server_options;
+
+static const mw_option_spec specs[] = {
+    {"seed", MW_OPTION_INTEGER, offsetof(server_options, seed), NULL},
+    {"log_size", MW_OPTION_INTEGER, offsetof(server_options, log_size), NULL},
+    {"session_timeout", MW_OPTION_DURATION, offsetof(server_options, session_timeout), NULL},
+    {NULL, 0, 0, NULL}};
+
+int mw__push_server(lua_State *L, int index, mw_host *host, mw_lua_world *world, mw_lua_server **list) {
+    server_options options = {.seed = 1};
+    mw__check_options(L, index, "memory_server", specs, &options);
+    if (options.log_size < 0)
+        return mw__bad_argument(L, "memory_server", "log_size", "0 or more expected");
+    server_box *box = lua_newuserdatauv(L, sizeof *box, 1);
+    memset(box, 0, sizeof *box);
+    luaL_setmetatable(L, MW_CLASS_SERVER);
+    mw_lua_server *self = calloc(1, sizeof *self);
+    mw_memory_options wanted = {.seed = (uint64_t)options.seed,
+                                .session_timeout = options.session_timeout,
+                                .log_size = (size_t)options.log_size};
+    mw_error err;
+    if (!self || mw_memory_server_new(host, &wanted, &self->server, &err) != MW_OK) {
+        free(self);
+        return luaL_error(L, "not enough memory for a server");
+    }
+    self->next = *list;
+    *list = self;
+    box->server = self;
+    box->world = world;
+    if (world) {
+        lua_pushvalue(L, 1);
+        (void)lua_setiuservalue(L, -2, 1); /* keeps the world */
+    }
+    return 1;
+}
+
+void mw__servers_free(mw_lua_server **list) {
+    while (*list) {
+        mw_lua_server *self = *list;
+        *list = self->next;
+        mw_memory_server_free(self->server);
+        free(self);
+    }
+}
+
+static mw_lua_server *check_server(lua_State *L, const char *function) {
+    server_box *box = mw__check_self(L, MW_CLASS_SERVER, function);
+    if (box->world && !mw__world_is_open(box->world))
+        (void)luaL_error(L, "bad argument 'self' to '%s': its world is closed", function);
+    return box->server;
+}
+
+const mw_backend *mw__to_server(lua_State *L, int index, mw_lua_world **ret_world) {
+    server_box *box = luaL_testudata(L, index, MW_CLASS_SERVER);
+    if (!box)
+        return NULL;
+    if (box->world && !mw__world_is_open(box->world))
+        (void)mw__bad_argument(L, "open", "server", "its world is closed");
+    *ret_world = box->world;
+    return mw_memory_backend(box->server->server);
+}
+
+/* memory_server{...}: on the real host, for programs that want several registries in one process. */
+static int core_memory_server(lua_State *L) {
+    mw_process *process = mw__process_real(L);
+    return mw__push_server(L, 1, process->host, NULL, &process->lua->servers);
+}
+
+static int server_revision(lua_State *L) {
+    lua_pushinteger(L, mw_memory_revision(check_server(L, "revision")->server));
+    return 1;
+}
+
+static int server_count(lua_State *L) {
+    mw_memory_counts counts;
+    mw_memory_count(check_server(L, "count")->server, &counts);
+    const struct {
+        const char *name;
+        size_t value;
+    } fields[] = {{"entries", counts.entries},
+                  {"sessions", counts.sessions},
+                  {"feeds", counts.feeds},
+                  {"tickets", counts.tickets},
+                  {"connections", counts.connections}};
+    lua_createtable(L, 0, 5);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        lua_pushinteger(L, (lua_Integer)fields[i].value);
+        lua_setfield(L, -2, fields[i].name);
+    }
+    return 1;
+}
+
+void mw__server_open(lua_State *L) {
+    static const luaL_Reg methods[] = {{"revision", server_revision}, {"count", server_count}, {NULL, NULL}};
+    mw__class(L, MW_CLASS_SERVER, methods, NULL, NULL);
+    lua_pushcfunction(L, core_memory_server);
+    lua_setfield(L, -2, "memory_server");
+}

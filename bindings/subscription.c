@@ -1,0 +1,602 @@
+/* Subscriptions: events become tasks of a reaction, in order per path, or are iterated. */
+#include "internal.h"
+#include "lanes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reactions of one subscription that run at once; events for more paths wait. */
+#define RUNNING_MAX 1024
+/* Events started per turn of the loop. */
+#define BATCH 64
+/* A reaction that has set itself off so many times in a row is worth a line in the log. */
+#define ECHOES 100
+#define DEFAULT_LIMIT 10000
+
+typedef enum overlap { OVERLAP_QUEUE, OVERLAP_LATEST, OVERLAP_CANCEL } overlap;
+
+typedef struct mw_lua_subscription {
+    mw_member member;
+    mw_subscription *subscription; /* NULL once closed */
+    mw_lua *lua;
+    mw_process *process;
+    mw_runnable run;
+    mw_lanes lanes;
+    overlap overlap;
+    size_t limit;
+    size_t running;
+    bool synced, closed;
+    int failure;
+    char *failure_text;
+    int reaction_ref, self_ref;
+    mw_await *waiters; /* for the next event */
+    mw_await *sync_waiters;
+    uint64_t echo_hash;
+    size_t echoes;
+    bool echo;
+    size_t refs;
+} subscription;
+
+static void unref(subscription *sub) {
+    if (--sub->refs)
+        return;
+    mw__lanes_clear(&sub->lanes);
+    free(sub->failure_text);
+    free(sub);
+}
+
+static bool reacts(const subscription *sub) {
+    return sub->reaction_ref != LUA_NOREF;
+}
+
+static void wake(mw_await **list) {
+    for (mw_await *await; (await = *list);) {
+        *list = await->link;
+        mw__await_done(await);
+    }
+}
+
+/* The handle may be collected from now on. */
+static void let_go(subscription *sub) {
+    luaL_unref(sub->lua->work, LUA_REGISTRYINDEX, sub->self_ref);
+    sub->self_ref = LUA_NOREF;
+}
+
+static void close_subscription(subscription *sub) {
+    if (sub->closed)
+        return;
+    sub->closed = true;
+    mw_unsubscribe(sub->subscription);
+    sub->subscription = NULL;
+    mw__member_remove(&sub->member);
+    mw__queue_remove(&sub->run);
+    mw__lanes_clear(&sub->lanes);
+    wake(&sub->waiters);
+    wake(&sub->sync_waiters);
+    let_go(sub);
+}
+
+static void close_member(mw_member *member) {
+    close_subscription(mw_container(member, subscription, member));
+}
+
+/* ---- Events as tables -------------------------------------------------------------------------------------------- */
+
+static void set_integer(lua_State *L, const char *name, lua_Integer value) {
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void set_str(lua_State *L, const char *name, mw_str text) {
+    (void)lua_pushlstring(L, text.data, text.len);
+    lua_setfield(L, -2, name);
+}
+
+static void push_event(lua_State *L, const mw_event *event) {
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, mw_event_text(event->kind));
+    lua_setfield(L, -2, "type");
+    set_str(L, "path", event->entry.path);
+    set_integer(L, "revision", event->entry.revision);
+    if (event->kind == MW_SYNCED)
+        return;
+    set_str(L, "value", event->entry.value);
+    set_integer(L, "version", event->entry.version);
+    set_integer(L, "created", event->entry.created);
+    if (event->kind == MW_UPDATED)
+        set_str(L, "previous", event->previous);
+    if (event->entry.owner)
+        set_integer(L, "owner", (lua_Integer)event->entry.owner);
+}
+
+/* ---- Reactions --------------------------------------------------------------------------------------------------- */
+
+static int prepare_reaction(lua_State *L, mw_task *task) {
+    const mw_note *note = task->arg;
+    const subscription *sub = note->owner;
+    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, sub->reaction_ref);
+    push_event(L, &note->event);
+    return 1;
+}
+
+static void describe_reaction(const mw_task *task, char *text, size_t size) {
+    const mw_note *note = task->arg;
+    (void)snprintf(text, size, "reaction to %s %.*s", mw_event_text(note->event.kind),
+                   (int)(note->event.entry.path.len < 200 ? note->event.entry.path.len : 200),
+                   note->event.entry.path.data);
+}
+
+static void reaction_ended(mw_task *task) {
+    mw_note *note = task->arg;
+    subscription *sub = note->owner;
+    mw_lane *lane = note->lane;
+    sub->running--;
+    if (note->ended)
+        *note->ended = true;
+    if (lane) {
+        lane->running = NULL;
+        if (lane->first)
+            mw__lane_wait(&sub->lanes, lane);
+        else
+            mw__lane_free(&sub->lanes, lane);
+    }
+    if (!sub->closed && (sub->lanes.wait_first || sub->lanes.first || sub->lanes.synced))
+        mw__process_ready(sub->process, &sub->run);
+    free(note);
+    unref(sub);
+}
+
+/* The running reaction has written what it reacts to. */
+void mw__note_echo(mw_task *task, mw_str path) {
+    if (!task || task->ended != reaction_ended)
+        return;
+    const mw_note *note = task->arg;
+    subscription *sub = note->owner;
+    if (!mw_str_equal(note->event.entry.path, path))
+        return;
+    sub->echo = true;
+    sub->echo_hash = mw__path_hash(path);
+}
+
+static void notice_echo(subscription *sub, const mw_note *note) {
+    if (!sub->echo && !sub->echoes)
+        return;
+    if (mw__path_hash(note->event.entry.path) != sub->echo_hash)
+        return;
+    sub->echoes = sub->echo ? sub->echoes + 1 : 0;
+    sub->echo = false;
+    if (sub->echoes == ECHOES || (sub->echoes && sub->echoes % 10000 == 0))
+        mw_log(sub->process->host, MW_LOG_WARN, "lua",
+               "the reaction to %.*s writes what it reacts to, and has set itself off %zu times in a row",
+               (int)(note->event.entry.path.len < 200 ? note->event.entry.path.len : 200), note->event.entry.path.data,
+               sub->echoes);
+}
+
+/* Whether the reaction goes on: then it has to have a lane. The note is the task's from here on. */
+static mw_task *start_reaction(subscription *sub, mw_note *note, mw_lane *lane) {
+    bool ended = false;
+    notice_echo(sub, note);
+    mw_task *task = mw__task_new(sub->process, NULL);
+    if (!task) {
+        mw_log(sub->process->host, MW_LOG_ERROR, "lua", "a reaction to %.*s could not start: %s",
+               (int)(note->event.entry.path.len < 200 ? note->event.entry.path.len : 200), note->event.entry.path.data,
+               sub->lua->closing ? "the engine is closing" : "no memory");
+        free(note);
+        return NULL;
+    }
+    note->owner = sub;
+    note->lane = lane;
+    note->ended = &ended;
+    task->arg = note;
+    task->prepare = prepare_reaction;
+    task->describe = describe_reaction;
+    task->ended = reaction_ended;
+    sub->refs++;
+    sub->running++;
+    if (lane)
+        lane->running = task;
+    mw__task_start(task);
+    if (ended)
+        return NULL;
+    note->ended = NULL;
+    return task;
+}
+
+static void set_synced(subscription *sub) {
+    sub->synced = true;
+    wake(&sub->sync_waiters);
+}
+
+/* A note from the front of the queue. */
+static void dispatch(subscription *sub, mw_note *note) {
+    mw_lanes *lanes = &sub->lanes;
+    if (note->event.kind == MW_SYNCED) {
+        if (lanes->wait_first && !lanes->synced) {
+            lanes->synced = note;
+            return;
+        }
+        set_synced(sub);
+    }
+    mw_lane *lane = mw__lane_find(lanes, note->event.entry.path);
+    if (!lane && sub->running < RUNNING_MAX) {
+        mw_note *held = note;
+        mw_task *task = start_reaction(sub, note, NULL);
+        if (!task)
+            return;
+        lane = mw__lane_new(lanes, held->event.entry.path);
+        if (lane) {
+            lane->running = task;
+            held->lane = lane;
+        }
+        return;
+    }
+    if (!lane && !(lane = mw__lane_new(lanes, note->event.entry.path))) {
+        mw__lanes_push(lanes, note); /* no memory: later */
+        return;
+    }
+    mw__lane_push(lanes, lane, note, sub->overlap != OVERLAP_QUEUE || lanes->pending >= sub->limit);
+    if (!lane->running)
+        mw__lane_wait(lanes, lane);
+    else if (sub->overlap == OVERLAP_CANCEL)
+        mw__task_cancel(lane->running);
+}
+
+/* The next of a lane that waits. */
+static void dispatch_lane(subscription *sub, mw_lane *lane) {
+    mw_note *note = mw__lane_shift(&sub->lanes, lane);
+    if (note)
+        (void)start_reaction(sub, note, lane);
+    else
+        mw__lane_free(&sub->lanes, lane);
+}
+
+static bool has_work(const subscription *sub) {
+    const mw_lanes *lanes = &sub->lanes;
+    return !sub->closed &&
+           (lanes->first || (lanes->wait_first && sub->running < RUNNING_MAX) || (lanes->synced && !lanes->wait_first));
+}
+
+static void run_reactions(mw_runnable *run) {
+    subscription *sub = mw_container(run, subscription, run);
+    mw_lanes *lanes = &sub->lanes;
+    sub->refs++; /* a reaction may close it */
+    for (int i = 0; i < BATCH && has_work(sub); i++) {
+        if (i > 0) /* the scheduler has done it for the first */
+            mw__process_check(sub->process);
+        if (sub->closed)
+            break;
+        if (lanes->wait_first && sub->running < RUNNING_MAX) {
+            dispatch_lane(sub, mw__lanes_next_waiting(lanes));
+        } else if (lanes->synced && !lanes->wait_first) {
+            mw_note *synced = lanes->synced;
+            lanes->synced = NULL;
+            dispatch(sub, synced);
+        } else {
+            dispatch(sub, mw__lanes_shift(lanes));
+        }
+    }
+    if (has_work(sub))
+        mw__process_ready(sub->process, &sub->run);
+    unref(sub);
+}
+
+/* ---- What the core tells ----------------------------------------------------------------------------------------- */
+
+static void on_event(void *arg, const mw_event *event) {
+    subscription *sub = arg;
+    mw_note *note = mw__note_new(event);
+    if (!note) {
+        mw_log(sub->process->host, MW_LOG_ERROR, "lua", "out of memory: an event of %.*s is not delivered",
+               (int)(event->entry.path.len < 200 ? event->entry.path.len : 200), event->entry.path.data);
+        return;
+    }
+    mw__lanes_push(&sub->lanes, note);
+    if (sub->lanes.queued > sub->limit)
+        mw__lanes_spill(&sub->lanes);
+    if (reacts(sub)) {
+        mw__process_ready(sub->process, &sub->run);
+        return;
+    }
+    if (event->kind == MW_SYNCED)
+        set_synced(sub);
+    mw_await *waiter = sub->waiters;
+    if (waiter) {
+        sub->waiters = waiter->link;
+        mw__await_done(waiter);
+    }
+}
+
+static void on_failed(void *arg, const mw_error *why) {
+    subscription *sub = arg;
+    sub->failure = why->code ? why->code : MW_EINTERNAL;
+    sub->failure_text = strdup(why->message);
+    mw_log(sub->process->host, MW_LOG_ERROR, "lua", "a subscription has ended: %s", why->message);
+    close_subscription(sub);
+}
+
+/* ---- Methods ----------------------------------------------------------------------------------------------------- */
+
+static subscription *check_subscription(lua_State *L, const char *function) {
+    subscription **box = mw__check_self(L, MW_CLASS_SUBSCRIPTION, function);
+    return *box;
+}
+
+typedef struct options {
+    int depth, overlap;
+    lua_Integer limit;
+} options;
+
+static const char *const depths[] = {"self", "children", "subtree", NULL};
+static const char *const overlaps[] = {"queue", "latest", "cancel", NULL};
+static const mw_option_spec specs[] = {{"depth", MW_OPTION_CHOICE, offsetof(options, depth), depths},
+                                       {"overlap", MW_OPTION_CHOICE, offsetof(options, overlap), overlaps},
+                                       {"limit", MW_OPTION_INTEGER, offsetof(options, limit), NULL},
+                                       {NULL, 0, 0, NULL}};
+
+static subscription *new_subscription(lua_State *L, mw_lua_registry *registry, const options *chosen) {
+    subscription **box = lua_newuserdatauv(L, sizeof *box, 1);
+    *box = NULL;
+    luaL_setmetatable(L, MW_CLASS_SUBSCRIPTION);
+    lua_pushvalue(L, 1);
+    (void)lua_setiuservalue(L, -2, 1); /* keeps the registry */
+    subscription *sub = calloc(1, sizeof *sub);
+    if (!sub) {
+        (void)luaL_error(L, "not enough memory");
+        return NULL;
+    }
+    sub->lua = registry->lua;
+    sub->process = registry->process;
+    sub->run.run = run_reactions;
+    sub->overlap = (overlap)chosen->overlap;
+    sub->limit = (size_t)chosen->limit;
+    sub->reaction_ref = sub->self_ref = LUA_NOREF;
+    sub->closed = true; /* until it is whole */
+    sub->refs = 1;
+    *box = sub;
+    return sub;
+}
+
+/* subscribe(path, options?, reaction?); the options may be left out. */
+static int registry_subscribe(lua_State *L) {
+    mw_lua_registry *registry = mw__check_registry(L, "subscribe");
+    mw_str path = mw__check_path(L, 2, "subscribe", "path");
+    if (lua_isfunction(L, 3) && lua_isnoneornil(L, 4)) {
+        lua_settop(L, 3);
+        lua_pushnil(L);
+        lua_insert(L, 3);
+    }
+    options chosen = {.depth = MW_DEPTH_CHILDREN, .limit = DEFAULT_LIMIT};
+    mw__check_options(L, 3, "subscribe", specs, &chosen);
+    if (chosen.limit < 1)
+        return mw__bad_argument(L, "subscribe", "limit", "1 or more expected");
+    lua_settop(L, 4);
+    if (!lua_isnil(L, 4))
+        mw__check_function(L, 4, "subscribe", "reaction");
+    if (!registry->registry)
+        return mw__closed(L, "subscribe");
+    subscription *sub = new_subscription(L, registry, &chosen);
+    if (!lua_isnil(L, 4)) {
+        lua_pushvalue(L, 4);
+        sub->reaction_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        lua_pushvalue(L, 5);
+        sub->self_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    mw_error err;
+    int status = mw_subscribe(registry->registry, path, (mw_depth)chosen.depth, on_event, on_failed, sub,
+                              &sub->subscription, &err);
+    if (status != MW_OK) {
+        let_go(sub);
+        return mw__failure(L, status, err.message, path, registry->backend);
+    }
+    sub->closed = false;
+    mw__member_add(registry, &sub->member, close_member);
+    return 1;
+}
+
+static int subscription_close(lua_State *L) {
+    close_subscription(check_subscription(L, "close"));
+    return 0;
+}
+
+static int subscription_gc(lua_State *L) {
+    subscription **box = lua_touserdata(L, 1);
+    subscription *sub = *box;
+    if (!sub || mw__forked(sub->lua))
+        return 0;
+    close_subscription(sub);
+    luaL_unref(L, LUA_REGISTRYINDEX, sub->reaction_ref);
+    unref(sub);
+    *box = NULL;
+    return 0;
+}
+
+/* ---- Waiting for events ------------------------------------------------------------------------------------------ */
+
+typedef struct sub_await {
+    mw_await await;
+    subscription *sub; /* counted */
+    mw_await **list;
+} sub_await;
+
+static void sub_release(mw_await *await) {
+    unref(((sub_await *)(void *)await)->sub);
+}
+
+static void sub_drop(mw_await *await) {
+    mw_await **at = ((sub_await *)(void *)await)->list;
+    while (*at && *at != await)
+        at = &(*at)->link;
+    if (*at)
+        *at = await->link;
+    mw__await_free(await);
+}
+
+static void join_list(mw_await *await) {
+    mw_await **at = ((sub_await *)(void *)await)->list;
+    while (*at)
+        at = &(*at)->link;
+    await->link = NULL;
+    *at = await;
+}
+
+static sub_await *begin_await(lua_State *L, subscription *sub, mw_await **list,
+                              int (*finish)(lua_State *, mw_await *)) {
+    sub_await *self = mw__await_new(sub->lua, sizeof *self, finish, sub_drop);
+    if (!self) {
+        (void)luaL_error(L, "not enough memory");
+        return NULL;
+    }
+    self->await.release = sub_release;
+    self->sub = sub;
+    self->list = list;
+    sub->refs++;
+    return self;
+}
+
+/* The next note for one who iterates; a lane's next in turn once the queue has spilled. */
+static mw_note *take(subscription *sub) {
+    mw_lanes *lanes = &sub->lanes;
+    mw_lane *lane = mw__lanes_next_waiting(lanes);
+    if (!lane) {
+        mw_note *synced = lanes->synced;
+        lanes->synced = NULL;
+        return synced ? synced : mw__lanes_shift(lanes);
+    }
+    mw_note *note = mw__lane_shift(lanes, lane);
+    if (lane->first)
+        mw__lane_wait(lanes, lane);
+    else
+        mw__lane_free(lanes, lane);
+    return note ? note : take(sub);
+}
+
+/* The note is anchored while it becomes a table. */
+static void push_note(lua_State *L, mw_note *note) {
+    push_event(L, &note->event);
+    free(note);
+}
+
+static int next_finish(lua_State *L, mw_await *await) {
+    sub_await *self = (sub_await *)(void *)await;
+    subscription *sub = self->sub;
+    mw_note *note = take(sub);
+    if (!note && !sub->closed) { /* another one has taken it */
+        await->done = false;
+        join_list(await);
+        return mw__wait(L, sub->process, await);
+    }
+    mw__await_free(await);
+    if (!note)
+        return 0;
+    push_note(L, note);
+    return 1;
+}
+
+/* The iterator: called with the subscription. */
+static int next_event(lua_State *L) {
+    subscription *sub = check_subscription(L, "events");
+    mw__must_be_able_to_wait(L, "events");
+    mw_note *note = take(sub);
+    if (note) {
+        push_note(L, note);
+        return 1;
+    }
+    if (sub->closed)
+        return 0;
+    sub_await *self = begin_await(L, sub, &sub->waiters, next_finish);
+    join_list(&self->await);
+    return mw__wait(L, sub->process, &self->await);
+}
+
+static int subscription_events(lua_State *L) {
+    if (reacts(check_subscription(L, "events")))
+        return luaL_error(L, "bad argument 'self' to 'events': this subscription has a reaction");
+    lua_pushcfunction(L, next_event);
+    lua_pushvalue(L, 1);
+    return 2;
+}
+
+static int synced_finish(lua_State *L, mw_await *await) {
+    sub_await *self = (sub_await *)(void *)await;
+    subscription *sub = self->sub;
+    mw_str none = {0};
+    int count = 1;
+    if (sub->synced)
+        lua_pushboolean(L, 1);
+    else
+        count = mw__failure(L, sub->failure ? sub->failure : MW_ECLOSED,
+                            sub->failure_text ? sub->failure_text : "the subscription was closed", none, NULL);
+    mw__await_free(await);
+    return count;
+}
+
+static int subscription_synced(lua_State *L) {
+    subscription *sub = check_subscription(L, "synced");
+    mw__must_be_able_to_wait(L, "synced");
+    sub_await *self = begin_await(L, sub, &sub->sync_waiters, synced_finish);
+    if (sub->synced || sub->closed) {
+        self->await.done = true;
+        return synced_finish(L, &self->await);
+    }
+    join_list(&self->await);
+    return mw__wait(L, sub->process, &self->await);
+}
+
+/* ---- The cached entries ------------------------------------------------------------------------------------------ */
+
+typedef struct collector {
+    mw_entry *entries;
+    char *bytes;
+    size_t count, size;
+} collector;
+
+static void measure(void *arg, const mw_entry *entry) {
+    collector *all = arg;
+    all->count++;
+    all->size += entry->path.len + entry->value.len;
+}
+
+static void collect(void *arg, const mw_entry *entry) {
+    collector *all = arg;
+    mw_entry *copy = &all->entries[all->count++];
+    *copy = *entry;
+    memcpy(all->bytes, entry->path.data, entry->path.len);
+    copy->path.data = all->bytes;
+    all->bytes += entry->path.len;
+    if (entry->value.len)
+        memcpy(all->bytes, entry->value.data, entry->value.len);
+    copy->value.data = all->bytes;
+    all->bytes += entry->value.len;
+}
+
+/* Copied first: the visits must not raise. */
+static int subscription_entries(lua_State *L) {
+    const subscription *sub = check_subscription(L, "entries");
+    collector all = {0};
+    if (sub->subscription)
+        mw_subscription_each(sub->subscription, measure, &all);
+    size_t count = all.count;
+    mw_entry *copies = lua_newuserdatauv(L, count * sizeof *copies + all.size + 1, 0);
+    all = (collector){.entries = copies, .bytes = (char *)(copies + count)};
+    if (sub->subscription)
+        mw_subscription_each(sub->subscription, collect, &all);
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < all.count; i++) {
+        mw__push_entry(L, &copies[i], true);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+void mw__subscription_open(lua_State *L) {
+    static const luaL_Reg methods[] = {{"events", subscription_events},
+                                       {"synced", subscription_synced},
+                                       {"entries", subscription_entries},
+                                       {"close", subscription_close},
+                                       {NULL, NULL}};
+    static const luaL_Reg meta[] = {{"__gc", subscription_gc}, {"__close", subscription_close}, {NULL, NULL}};
+    static const luaL_Reg on_registry[] = {{"subscribe", registry_subscribe}, {NULL, NULL}};
+    mw__class(L, MW_CLASS_SUBSCRIPTION, methods, meta, NULL);
+    mw__registry_methods(L, on_registry);
+}
