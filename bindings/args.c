@@ -9,7 +9,7 @@
 /* 100 years: deadlines are 64-bit nanoseconds. */
 #define LONGEST_SECONDS 3153600000.0
 
-int mw__bad_argument(lua_State *L, const char *function, const char *name, const char *format, ...) {
+int mw__lua_bad_argument(lua_State *L, const char *function, const char *name, const char *format, ...) {
     char text[384];
     va_list args;
     va_start(args, format);
@@ -18,67 +18,67 @@ int mw__bad_argument(lua_State *L, const char *function, const char *name, const
     return luaL_error(L, "bad argument '%s' to '%s': %s", name, function, text);
 }
 
-int mw__wrong_type(lua_State *L, const char *function, const char *name, const char *expected, int index) {
+int mw__lua_wrong_type(lua_State *L, const char *function, const char *name, const char *expected, int index) {
     const char *got = luaL_typename(L, index);
     if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING)
         got = lua_tostring(L, -1);
-    return mw__bad_argument(L, function, name, "%s expected, got %s", expected, got);
+    return mw__lua_bad_argument(L, function, name, "%s expected, got %s", expected, got);
 }
 
-mw_str mw__check_string(lua_State *L, int index, const char *function, const char *name) {
+mw_str mw__lua_check_string(lua_State *L, int index, const char *function, const char *name) {
     mw_str text = {0};
     if (lua_type(L, index) != LUA_TSTRING)
-        (void)mw__wrong_type(L, function, name, "string", index);
+        (void)mw__lua_wrong_type(L, function, name, "string", index);
     text.data = lua_tolstring(L, index, &text.len);
     return text;
 }
 
-mw_str mw__check_path(lua_State *L, int index, const char *function, const char *name) {
-    mw_str path = mw__check_string(L, index, function, name);
+mw_str mw__lua_check_path(lua_State *L, int index, const char *function, const char *name) {
+    mw_str path = mw__lua_check_string(L, index, function, name);
     mw_error err;
     if (mw_path_validate(path, &err) != MW_OK)
-        (void)mw__bad_argument(L, function, name, "%s", err.message);
+        (void)mw__lua_bad_argument(L, function, name, "%s", err.message);
     return path;
 }
 
-void mw__check_function(lua_State *L, int index, const char *function, const char *name) {
+void mw__lua_check_function(lua_State *L, int index, const char *function, const char *name) {
     if (lua_type(L, index) != LUA_TFUNCTION)
-        (void)mw__wrong_type(L, function, name, "function", index);
+        (void)mw__lua_wrong_type(L, function, name, "function", index);
 }
 
 /* The number of seconds at the top, from the parser of texts: it returns nil and what is wrong otherwise. */
 static lua_Number parse_duration(lua_State *L, int index, const char *function, const char *name) {
-    mw_lua *lua = mw__lua(L);
+    mw_lua *lua = mw__lua_context(L);
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, lua->duration_ref);
     lua_pushvalue(L, index);
     lua_call(L, 1, 2);
     if (!lua_isnumber(L, -2))
-        (void)mw__bad_argument(L, function, name, "%s", luaL_tolstring(L, -1, NULL));
+        (void)mw__lua_bad_argument(L, function, name, "%s", luaL_tolstring(L, -1, NULL));
     lua_Number seconds = lua_tonumber(L, -2);
     lua_pop(L, 2);
     return seconds;
 }
 
-mw_time mw__check_duration(lua_State *L, int index, const char *function, const char *name) {
+mw_time mw__lua_check_duration(lua_State *L, int index, const char *function, const char *name) {
     lua_Number seconds = 0;
     index = lua_absindex(L, index);
-    if (lua_type(L, index) == LUA_TSTRING && mw__lua(L)->duration_ref != LUA_NOREF)
+    if (lua_type(L, index) == LUA_TSTRING && mw__lua_context(L)->duration_ref != LUA_NOREF)
         seconds = parse_duration(L, index, function, name);
     else if (lua_type(L, index) == LUA_TNUMBER)
         seconds = lua_tonumber(L, index);
     else
-        (void)mw__wrong_type(L, function, name, "a duration (seconds, or text such as \"5s\")", index);
+        (void)mw__lua_wrong_type(L, function, name, "a duration (seconds, or text such as \"5s\")", index);
     if (seconds == (lua_Number)HUGE_VAL)
         return MW_FOREVER;
     if (!(seconds >= 0 && seconds <= LONGEST_SECONDS)) /* also NaN */
-        (void)mw__bad_argument(L, function, name, "a duration from 0 to 100 years expected, got %g s", seconds);
+        (void)mw__lua_bad_argument(L, function, name, "a duration from 0 to 100 years expected, got %g s", seconds);
     return (mw_time)(seconds * 1e9);
 }
 
-void *mw__check_self(lua_State *L, const char *tname, const char *function) {
+void *mw__lua_check_self(lua_State *L, const char *tname, const char *function) {
     void *self = luaL_testudata(L, 1, tname);
     if (!self)
-        (void)mw__wrong_type(L, function, "self", tname, 1);
+        (void)mw__lua_wrong_type(L, function, "self", tname, 1);
     return self;
 }
 
@@ -115,7 +115,7 @@ static size_t distance(const char *a, const char *b) {
 
 static void unknown_option(lua_State *L, const char *function, const mw_option_spec *specs, int key) {
     if (lua_type(L, key) != LUA_TSTRING)
-        (void)mw__bad_argument(L, function, "options", "names expected as keys, got a %s", luaL_typename(L, key));
+        (void)mw__lua_bad_argument(L, function, "options", "names expected as keys, got a %s", luaL_typename(L, key));
     const char *word = lua_tostring(L, key), *nearest = NULL;
     size_t least = strlen(word) / 3 + 2;
     for (const mw_option_spec *spec = specs; spec->name; spec++) {
@@ -126,12 +126,12 @@ static void unknown_option(lua_State *L, const char *function, const mw_option_s
         }
     }
     if (nearest)
-        (void)mw__bad_argument(L, function, "options", "unknown option '%.60s'; did you mean '%s'?", word, nearest);
-    (void)mw__bad_argument(L, function, "options", "unknown option '%.60s'", word);
+        (void)mw__lua_bad_argument(L, function, "options", "unknown option '%.60s'; did you mean '%s'?", word, nearest);
+    (void)mw__lua_bad_argument(L, function, "options", "unknown option '%.60s'", word);
 }
 
 static void choose(lua_State *L, const char *function, const mw_option_spec *spec, int *out) {
-    mw_str word = mw__check_string(L, -1, function, spec->name);
+    mw_str word = mw__lua_check_string(L, -1, function, spec->name);
     char known[128] = "";
     for (int i = 0; spec->choices[i]; i++) {
         if (mw_str_equal(word, mw_str_of(spec->choices[i]))) {
@@ -141,7 +141,7 @@ static void choose(lua_State *L, const char *function, const mw_option_spec *spe
         size_t used = strlen(known);
         (void)snprintf(known + used, sizeof known - used, "%s'%s'", i ? ", " : "", spec->choices[i]);
     }
-    (void)mw__bad_argument(L, function, spec->name, "one of %s expected, got '%.40s'", known, word.data);
+    (void)mw__lua_bad_argument(L, function, spec->name, "one of %s expected, got '%.40s'", known, word.data);
 }
 
 /* The value is on top; a function stays there. */
@@ -149,36 +149,36 @@ static bool take_option(lua_State *L, const char *function, const mw_option_spec
     char *slot = (char *)out + spec->offset;
     switch (spec->kind) {
     case MW_OPTION_DURATION:
-        *(mw_time *)(void *)slot = mw__check_duration(L, -1, function, spec->name);
+        *(mw_time *)(void *)slot = mw__lua_check_duration(L, -1, function, spec->name);
         return false;
     case MW_OPTION_BOOLEAN:
         if (lua_type(L, -1) != LUA_TBOOLEAN)
-            (void)mw__wrong_type(L, function, spec->name, "boolean", -1);
+            (void)mw__lua_wrong_type(L, function, spec->name, "boolean", -1);
         *(bool *)(void *)slot = lua_toboolean(L, -1);
         return false;
     case MW_OPTION_INTEGER:
         if (!lua_isinteger(L, -1))
-            (void)mw__wrong_type(L, function, spec->name, "integer", -1);
+            (void)mw__lua_wrong_type(L, function, spec->name, "integer", -1);
         *(lua_Integer *)(void *)slot = lua_tointeger(L, -1);
         return false;
     case MW_OPTION_STRING:
-        *(mw_str *)(void *)slot = mw__check_string(L, -1, function, spec->name);
+        *(mw_str *)(void *)slot = mw__lua_check_string(L, -1, function, spec->name);
         return false;
     case MW_OPTION_CHOICE:
         choose(L, function, spec, (int *)(void *)slot);
         return false;
     default:
-        mw__check_function(L, -1, function, spec->name);
+        mw__lua_check_function(L, -1, function, spec->name);
         *(int *)(void *)slot = lua_gettop(L);
         return true;
     }
 }
 
-void mw__check_options(lua_State *L, int index, const char *function, const mw_option_spec *specs, void *out) {
+void mw__lua_check_options(lua_State *L, int index, const char *function, const mw_option_spec *specs, void *out) {
     if (lua_isnoneornil(L, index))
         return;
     if (lua_type(L, index) != LUA_TTABLE)
-        (void)mw__wrong_type(L, function, "options", "table", index);
+        (void)mw__lua_wrong_type(L, function, "options", "table", index);
     lua_pushnil(L);
     while (lua_next(L, index)) {
         const mw_option_spec *spec = specs;
@@ -197,7 +197,7 @@ void mw__check_options(lua_State *L, int index, const char *function, const mw_o
 
 /* ---- Classes ----------------------------------------------------------------------------------------------------- */
 
-void mw__class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta, lua_CFunction index) {
+void mw__lua_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta, lua_CFunction index) {
     (void)luaL_newmetatable(L, name);
     if (meta)
         luaL_setfuncs(L, meta, 0);

@@ -59,13 +59,13 @@ static void hook(lua_State *L, lua_Debug *ar) {
     }
 }
 
-void mw__budget_begin(mw_lua *lua) {
+void mw__lua_budget_begin(mw_lua *lua) {
     lua->spent = 0;
     if (!lua->current->process->world)
         lua->looked = mw_host_now(lua->current->process->host);
 }
 
-void mw__budget_install(lua_State *co, mw_lua *lua) {
+void mw__lua_budget_install(lua_State *co, mw_lua *lua) {
     if (lua->config.budget == MW_FOREVER && !lua->config.memory_limit)
         lua_sethook(co, NULL, 0, 0);
     else

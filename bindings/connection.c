@@ -69,7 +69,7 @@ static void run_states(mw_runnable *run) {
         self->first = note->next;
         if (!self->first)
             self->last = NULL;
-        mw_task *task = mw__task_new(self->process, NULL);
+        mw_task *task = mw__lua_task_new(self->process, NULL);
         if (!task) {
             free(note);
             continue;
@@ -79,7 +79,7 @@ static void run_states(mw_runnable *run) {
         task->describe = describe;
         task->ended = ended;
         self->refs++;
-        mw__task_start(task);
+        mw__lua_task_start(task);
     }
     unref(self);
 }
@@ -99,7 +99,7 @@ static void on_changed(void *arg, const mw_connection_event *event) {
     else
         self->first = note;
     self->last = note;
-    mw__process_urgent(self->process, &self->run);
+    mw__lua_process_urgent(self->process, &self->run);
 }
 
 /* What was heard before is still told when the registry closes, but not when the listener does. */
@@ -108,9 +108,9 @@ static void close_listener(listener *self, bool forget) {
         return;
     self->closed = true;
     mw_unlisten(self->core);
-    mw__member_remove(&self->member);
+    mw__lua_member_remove(&self->member);
     if (forget) {
-        mw__queue_remove(&self->run);
+        mw__lua_queue_remove(&self->run);
         for (state_note *note; (note = self->first);) {
             self->first = note->next;
             free(note);
@@ -118,7 +118,7 @@ static void close_listener(listener *self, bool forget) {
         self->last = NULL;
     } else {
         run_states(&self->run);
-        mw__queue_remove(&self->run);
+        mw__lua_queue_remove(&self->run);
     }
     luaL_unref(self->lua->work, LUA_REGISTRYINDEX, self->self_ref);
     self->self_ref = LUA_NOREF;
@@ -129,10 +129,10 @@ static void close_member(mw_member *member) {
 }
 
 static int registry_on_connection(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "on_connection");
-    mw__check_function(L, 2, "on_connection", "reaction");
+    mw_lua_registry *registry = mw__lua_check_registry(L, "on_connection");
+    mw__lua_check_function(L, 2, "on_connection", "reaction");
     if (!registry->registry)
-        return mw__closed(L, "on_connection");
+        return mw__lua_closed(L, "on_connection");
     lua_settop(L, 2);
     listener **box = lua_newuserdatauv(L, sizeof *box, 1);
     *box = NULL;
@@ -159,13 +159,13 @@ static int registry_on_connection(lua_State *L) {
         return luaL_error(L, "not enough memory");
     }
     self->closed = false;
-    mw__member_add(registry, &self->member, close_member);
+    mw__lua_member_add(registry, &self->member, close_member);
     self->member.late = true;
     return 1;
 }
 
 static int listener_close(lua_State *L) {
-    listener **box = mw__check_self(L, CLASS, "close");
+    listener **box = mw__lua_check_self(L, CLASS, "close");
     close_listener(*box, true);
     return 0;
 }
@@ -173,7 +173,7 @@ static int listener_close(lua_State *L) {
 static int listener_gc(lua_State *L) {
     listener **box = lua_touserdata(L, 1);
     listener *self = *box;
-    if (!self || mw__forked(self->lua))
+    if (!self || mw__lua_forked(self->lua))
         return 0;
     close_listener(self, true);
     unref(self);
@@ -181,10 +181,10 @@ static int listener_gc(lua_State *L) {
     return 0;
 }
 
-void mw__connection_open(lua_State *L) {
+void mw__lua_connection_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"close", listener_close}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", listener_gc}, {"__close", listener_close}, {NULL, NULL}};
     static const luaL_Reg on_registry[] = {{"on_connection", registry_on_connection}, {NULL, NULL}};
-    mw__class(L, CLASS, methods, meta, NULL);
-    mw__registry_methods(L, on_registry);
+    mw__lua_class(L, CLASS, methods, meta, NULL);
+    mw__lua_registry_methods(L, on_registry);
 }

@@ -58,14 +58,14 @@ mw_lua *mw_lua_of(lua_State *L) {
     return lua;
 }
 
-mw_lua *mw__lua(lua_State *L) {
+mw_lua *mw__lua_context(lua_State *L) {
     mw_lua *lua = mw_lua_of(L);
     if (!lua || lua->closed)
         (void)luaL_error(L, "moonwatch is closed in this Lua state");
     return lua;
 }
 
-bool mw__forked(const mw_lua *lua) {
+bool mw__lua_forked(const mw_lua *lua) {
     return lua->pid != (int)getpid();
 }
 
@@ -99,7 +99,7 @@ static int make_context(lua_State *L) {
     lua->log_level = level_from_environment();
     lua->closed = false;
     if (lua->config.host)
-        mw__process_init(&lua->real, lua, lua->config.host, NULL);
+        mw__lua_process_init(&lua->real, lua, lua->config.host, NULL);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
     return 0;
 }
@@ -122,13 +122,13 @@ void mw_lua_set_limits(mw_lua *lua, mw_time budget, size_t memory_limit) {
     lua->config.budget = budget ? budget : DEFAULT_BUDGET;
     lua->config.memory_limit = memory_limit;
     for (mw_task *task = lua->tasks; task; task = task->next)
-        mw__budget_install(task->co, lua);
+        mw__lua_budget_install(task->co, lua);
     for (mw_task *task = lua->spare; task; task = task->next)
-        mw__budget_install(task->co, lua);
+        mw__lua_budget_install(task->co, lua);
 }
 
-mw_process *mw__process_real(lua_State *L) {
-    mw_lua *lua = mw__lua(L);
+mw_process *mw__lua_process_real(lua_State *L) {
+    mw_lua *lua = mw__lua_context(L);
     if (lua->real.host)
         return &lua->real;
     mw_error err;
@@ -138,30 +138,30 @@ mw_process *mw__process_real(lua_State *L) {
     if (mw_uv_host_new(NULL, sink, arg, &host, &err) != MW_OK)
         (void)luaL_error(L, "%s", err.message);
     lua->owns_host = true;
-    mw__process_init(&lua->real, lua, host, NULL);
+    mw__lua_process_init(&lua->real, lua, host, NULL);
     return &lua->real;
 }
 
-mw_process *mw__process_here(lua_State *L) {
-    mw_lua *lua = mw__lua(L);
+mw_process *mw__lua_process_here(lua_State *L) {
+    mw_lua *lua = mw__lua_context(L);
     if (lua->current)
         return lua->current->process;
-    return lua->world ? mw__world_main(L, lua->world) : mw__process_real(L);
+    return lua->world ? mw__lua_world_main(L, lua->world) : mw__lua_process_real(L);
 }
 
 /* ---- Protected calls --------------------------------------------------------------------------------------------- */
 
 int mw_lua_call(lua_State *L, int nargs, int nresults, mw_error *err) {
     int base = lua_gettop(L) - nargs;
-    lua_pushcfunction(L, mw__traceback);
+    lua_pushcfunction(L, mw__lua_traceback);
     lua_insert(L, base);
     int status = lua_pcall(L, nargs, nresults, base);
     lua_remove(L, base);
     if (status == LUA_OK)
         return MW_OK;
-    int code = mw__error_status(L, -1);
+    int code = mw__lua_error_status(L, -1);
     char text[sizeof err->message];
-    mw__error_text(L, -1, text, sizeof text);
+    mw__lua_error_text(L, -1, text, sizeof text);
     lua_pop(L, 1);
     return mw_fail(err, code, "%s", text);
 }
@@ -188,7 +188,7 @@ static void close_on(mw_runnable *run) {
         mw_timer_stop(lua->real.host, &closer->patience);
         for (mw_lua_registry *one = lua->real.registries, *next; one; one = next) {
             next = one->next;
-            mw__registry_close(one, closer->span, false);
+            mw__lua_registry_close(one, closer->span, false);
         }
     }
     if (lua->real.registries || !lua->closer)
@@ -204,7 +204,7 @@ static void close_on(mw_runnable *run) {
 
 static void drop_tasks(mw_lua *lua) {
     while (lua->tasks)
-        mw__task_drop(lua->tasks);
+        mw__lua_task_drop(lua->tasks);
 }
 
 static void impatient(mw_timer *timer) {
@@ -215,13 +215,13 @@ static void impatient(mw_timer *timer) {
     drop_tasks(closer->lua);
 }
 
-void mw__closer_poke(mw_lua *lua) {
+void mw__lua_closer_poke(mw_lua *lua) {
     if (lua->closer)
-        mw__process_ready(&lua->real, &lua->closer->run);
+        mw__lua_process_ready(&lua->real, &lua->closer->run);
 }
 
 void mw_lua_close(mw_lua *lua, mw_time patience, void (*done)(void *arg), void *arg) {
-    mw__worlds_close(lua);
+    mw__lua_worlds_close(lua);
     mw_closer *closer = calloc(1, sizeof *closer);
     if (!closer || !lua->real.host) { /* nothing real was ever used; or no memory, and then everything is dropped */
         free(closer);
@@ -242,13 +242,13 @@ void mw_lua_close(mw_lua *lua, mw_time patience, void (*done)(void *arg), void *
     (void)mw_timer_start(lua->real.host, &closer->patience, patience);
     for (mw_task *task = lua->tasks; task;) {
         if (!task->cancelled) {
-            mw__task_cancel(task);
+            mw__lua_task_cancel(task);
             task = lua->tasks; /* more than one may have ended */
         } else {
             task = task->next;
         }
     }
-    mw__closer_poke(lua);
+    mw__lua_closer_poke(lua);
 }
 
 static void set_flag(void *arg) {
@@ -257,16 +257,16 @@ static void set_flag(void *arg) {
 
 static void release(mw_lua *lua) {
     while (lua->awaits)
-        mw__await_free(lua->awaits);
+        mw__lua_await_free(lua->awaits);
     for (mw_task *task = lua->spare, *next; task; task = next) {
         next = task->next;
         free(task);
     }
     lua->spare = NULL;
-    mw__servers_free(&lua->servers);
+    mw__lua_servers_free(&lua->servers);
     if (!lua->real.host)
         return;
-    mw__process_release(&lua->real);
+    mw__lua_process_release(&lua->real);
     if (lua->owns_host)
         mw_uv_host_free(lua->real.host);
     lua->real.host = NULL;
@@ -275,7 +275,7 @@ static void release(mw_lua *lua) {
 /* The state ends. A forked child leaves everything alone: the connections are its parent's. */
 static int context_gc(lua_State *L) {
     mw_lua *lua = lua_touserdata(L, 1);
-    if (mw__forked(lua))
+    if (mw__lua_forked(lua))
         return 0;
     if (!lua->closed && !lua->closing) {
         bool done = false, alive = true;

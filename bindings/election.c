@@ -24,7 +24,7 @@ typedef struct lua_election {
 static void wake(lua_election *self) {
     for (mw_await *await; (await = self->waiters);) {
         self->waiters = await->link;
-        mw__await_done(await);
+        mw__lua_await_done(await);
     }
 }
 
@@ -37,7 +37,7 @@ static void on_elected(void *arg, int64_t token) {
 static void on_deposed(void *arg, const mw_error *why) {
     lua_election *self = arg;
     self->token = 0;
-    mw__notice_tell(&self->deposed, why);
+    mw__lua_notice_tell(&self->deposed, why);
 }
 
 static void on_failed(void *arg, const mw_error *why) {
@@ -62,8 +62,8 @@ static void close_election(lua_election *self) {
         on_deposed(self, &why);
     self->status = MW_ECLOSED;
     self->error = why;
-    mw__member_remove(&self->member);
-    mw__notice_release(&self->deposed);
+    mw__lua_member_remove(&self->member);
+    mw__lua_notice_release(&self->deposed);
     wake(self);
 }
 
@@ -72,18 +72,18 @@ static void close_member(mw_member *member) {
 }
 
 static lua_election *check_election(lua_State *L, const char *function) {
-    return *(lua_election **)mw__check_self(L, MW_CLASS_ELECTION, function);
+    return *(lua_election **)mw__lua_check_self(L, MW_CLASS_ELECTION, function);
 }
 
 /* stand(registry, path, record, on_deposed): what `elect` begins with. */
 static int core_stand(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "elect");
-    mw_str path = mw__check_path(L, 2, "elect", "path");
-    mw_str record = mw__check_string(L, 3, "elect", "record");
-    mw__check_function(L, 4, "elect", "on_deposed");
+    mw_lua_registry *registry = mw__lua_check_registry(L, "elect");
+    mw_str path = mw__lua_check_path(L, 2, "elect", "path");
+    mw_str record = mw__lua_check_string(L, 3, "elect", "record");
+    mw__lua_check_function(L, 4, "elect", "on_deposed");
     lua_settop(L, 4);
     if (!registry->registry)
-        return mw__closed(L, "elect");
+        return mw__lua_closed(L, "elect");
     lua_election **box = lua_newuserdatauv(L, sizeof *box, 1);
     *box = NULL;
     luaL_setmetatable(L, MW_CLASS_ELECTION);
@@ -99,14 +99,14 @@ static int core_stand(lua_State *L) {
     (void)snprintf(self->backend, sizeof self->backend, "%s", registry->backend);
     self->deposed.function_ref = LUA_NOREF;
     *box = self;
-    mw__notice_init(L, &self->deposed, registry->process, 4, self, "on_deposed");
+    mw__lua_notice_init(L, &self->deposed, registry->process, 4, self, "on_deposed");
     mw_error err;
     int status = mw_election_new(registry->registry, path, record, &election_events, self, &self->election, &err);
     if (status != MW_OK) {
-        mw__notice_release(&self->deposed);
-        return mw__failure(L, status, err.message, path, registry->backend);
+        mw__lua_notice_release(&self->deposed);
+        return mw__lua_failure(L, status, err.message, path, registry->backend);
     }
-    mw__member_add(registry, &self->member, close_member);
+    mw__lua_member_add(registry, &self->member, close_member);
     return 1;
 }
 
@@ -118,7 +118,7 @@ static int election_close(lua_State *L) {
 static int election_gc(lua_State *L) {
     lua_election **box = lua_touserdata(L, 1);
     lua_election *self = *box;
-    if (!self || mw__forked(self->lua))
+    if (!self || mw__lua_forked(self->lua))
         return 0;
     close_election(self);
     free(self);
@@ -150,14 +150,14 @@ static void lead_release(mw_await *await) {
 
 static void lead_drop(mw_await *await) {
     leave((lead_await *)(void *)await);
-    mw__await_free(await);
+    mw__lua_await_free(await);
 }
 
 static void lead_late(mw_timer *timer) {
     lead_await *self = mw_container(timer, lead_await, timer);
     leave(self);
     self->timed_out = true;
-    mw__await_done(&self->await);
+    mw__lua_await_done(&self->await);
 }
 
 static int lead_finish(lua_State *L, mw_await *await) {
@@ -168,27 +168,27 @@ static int lead_finish(lua_State *L, mw_await *await) {
         await->done = false;
         await->link = owner->waiters;
         owner->waiters = await;
-        return mw__wait(L, owner->process, await);
+        return mw__lua_wait(L, owner->process, await);
     }
     bool timed_out = self->timed_out;
-    mw__await_free(await);
+    mw__lua_await_free(await);
     if (owner->token) {
         lua_pushinteger(L, owner->token);
         return 1;
     }
     if (timed_out)
-        return mw__failure(L, MW_ETIMEOUT, "not elected in time", path, owner->backend);
-    return mw__failure(L, owner->status, owner->error.message, path, owner->backend);
+        return mw__lua_failure(L, MW_ETIMEOUT, "not elected in time", path, owner->backend);
+    return mw__lua_failure(L, owner->status, owner->error.message, path, owner->backend);
 }
 
 static int election_wait(lua_State *L) {
     static const mw_option_spec specs[] = {{"timeout", MW_OPTION_DURATION, 0, NULL}, {NULL, 0, 0, NULL}};
     lua_election *owner = check_election(L, "wait");
     mw_time timeout = MW_FOREVER;
-    mw__check_options(L, 2, "wait", specs, &timeout);
-    mw__must_be_able_to_wait(L, "wait");
+    mw__lua_check_options(L, 2, "wait", specs, &timeout);
+    mw__lua_must_be_able_to_wait(L, "wait");
     lua_settop(L, 1);
-    lead_await *self = mw__await_new(owner->lua, sizeof *self, lead_finish, lead_drop);
+    lead_await *self = mw__lua_await_new(owner->lua, sizeof *self, lead_finish, lead_drop);
     if (!self)
         return luaL_error(L, "not enough memory");
     self->owner = owner;
@@ -200,7 +200,7 @@ static int election_wait(lua_State *L) {
     owner->waiters = &self->await;
     if (timeout != MW_FOREVER)
         (void)mw_timer_start(owner->process->host, &self->timer, timeout);
-    return mw__wait(L, owner->process, &self->await);
+    return mw__lua_wait(L, owner->process, &self->await);
 }
 
 /* ---- The rest ---------------------------------------------------------------------------------------------------- */
@@ -208,26 +208,26 @@ static int election_wait(lua_State *L) {
 static int push_leader(lua_State *L, op_await *op) {
     if (op->entry_count == 0)
         return luaL_error(L, "a read succeeded without an entry");
-    mw__push_entry(L, op->entries, true);
+    mw__lua_push_entry(L, op->entries, true);
     return 1;
 }
 
 static int election_leader(lua_State *L) {
     const lua_election *self = check_election(L, "leader");
-    call_options options = mw__call_options(L, 2, "leader", mw__read_options);
+    call_options options = mw__lua_call_options(L, 2, "leader", mw__lua_read_options);
     lua_settop(L, 1);
     (void)lua_getiuservalue(L, 1, 1);
     mw_lua_registry *registry = *(mw_lua_registry **)lua_touserdata(L, -1);
     if (!registry->registry)
-        return mw__closed(L, "leader");
+        return mw__lua_closed(L, "leader");
     lua_settop(L, 1);
     (void)lua_pushfstring(L, "%s/leader", self->path); /* at 2, where errors look for the path */
     mw_str path = {0};
     path.data = lua_tolstring(L, 2, &path.len);
     mw_call call;
     mw_error err;
-    op_await *op = mw__op_begin(L, registry, &options, "leader", push_leader, &call);
-    return mw__op_wait(L, op, mw_get(registry->registry, path, &call, &op->op, &err), &err);
+    op_await *op = mw__lua_op_begin(L, registry, &options, "leader", push_leader, &call);
+    return mw__lua_op_wait(L, op, mw_get(registry->registry, path, &call, &op->op, &err), &err);
 }
 
 static int election_resign(lua_State *L) {
@@ -236,7 +236,7 @@ static int election_resign(lua_State *L) {
     (void)mw_fail(&err, MW_ECLOSED, "the election was closed");
     int status = self->election ? mw_election_resign(self->election, &err) : MW_ECLOSED;
     if (status != MW_OK)
-        return mw__failure(L, status, err.message, (mw_str){self->path, self->path_len}, self->backend);
+        return mw__lua_failure(L, status, err.message, (mw_str){self->path, self->path_len}, self->backend);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -260,8 +260,8 @@ static int election_index(lua_State *L) {
     return 1;
 }
 
-const mw_lock *mw__to_guard(lua_State *L, int index, bool *ret_is_guard) {
-    const mw_lock *lock = mw__to_lock(L, index, ret_is_guard);
+const mw_lock *mw__lua_to_guard(lua_State *L, int index, bool *ret_is_guard) {
+    const mw_lock *lock = mw__lua_to_lock(L, index, ret_is_guard);
     lua_election **box = *ret_is_guard ? NULL : luaL_testudata(L, index, MW_CLASS_ELECTION);
     if (!box)
         return lock;
@@ -269,14 +269,14 @@ const mw_lock *mw__to_guard(lua_State *L, int index, bool *ret_is_guard) {
     return (*box)->election ? mw_election_lock((*box)->election) : NULL;
 }
 
-void mw__election_open(lua_State *L) {
+void mw__lua_election_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"wait", election_wait},
                                        {"leader", election_leader},
                                        {"resign", election_resign},
                                        {"close", election_close},
                                        {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", election_gc}, {"__close", election_close}, {NULL, NULL}};
-    mw__class(L, MW_CLASS_ELECTION, methods, meta, election_index);
+    mw__lua_class(L, MW_CLASS_ELECTION, methods, meta, election_index);
     lua_pushcfunction(L, core_stand);
     lua_setfield(L, -2, "stand");
 }

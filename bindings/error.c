@@ -13,7 +13,7 @@ static const struct {
 #undef STATUS
 };
 
-void mw__push_error(lua_State *L, int status, const char *message, mw_str path, const char *backend) {
+void mw__lua_push_error(lua_State *L, int status, const char *message, mw_str path, const char *backend) {
     lua_createtable(L, 0, 6);
     lua_pushstring(L, mw_status_text(status));
     lua_setfield(L, -2, "code");
@@ -32,9 +32,9 @@ void mw__push_error(lua_State *L, int status, const char *message, mw_str path, 
     luaL_setmetatable(L, MW_CLASS_ERROR);
 }
 
-int mw__failure(lua_State *L, int status, const char *message, mw_str path, const char *backend) {
+int mw__lua_failure(lua_State *L, int status, const char *message, mw_str path, const char *backend) {
     lua_pushnil(L);
-    mw__push_error(L, status, message, path, backend);
+    mw__lua_push_error(L, status, message, path, backend);
     return 2;
 }
 
@@ -57,7 +57,7 @@ static const char *text_field(lua_State *L, int index, const char *name) {
     return text;
 }
 
-int mw__error_status(lua_State *L, int index) {
+int mw__lua_error_status(lua_State *L, int index) {
     if (!is_error(L, index))
         return MW_EINTERNAL;
     const char *code = text_field(L, index, "code");
@@ -76,7 +76,7 @@ static void one_line(char *text) {
     }
 }
 
-void mw__error_text(lua_State *L, int index, char *text, size_t size) {
+void mw__lua_error_text(lua_State *L, int index, char *text, size_t size) {
     if (is_error(L, index)) {
         const char *path = text_field(L, index, "path"), *message = text_field(L, index, "message");
         bool named = !*path || strstr(message, path);
@@ -92,7 +92,7 @@ void mw__error_text(lua_State *L, int index, char *text, size_t size) {
 
 static int error_tostring(lua_State *L) {
     char text[1024];
-    mw__error_text(L, 1, text, sizeof text);
+    mw__lua_error_text(L, 1, text, sizeof text);
     lua_pushstring(L, text);
     return 1;
 }
@@ -116,7 +116,7 @@ static void push_frames(lua_State *L, const char *already) {
     luaL_pushresult(&frames);
 }
 
-int mw__traceback(lua_State *L) {
+int mw__lua_traceback(lua_State *L) {
     if (lua_type(L, 1) == LUA_TSTRING) {
         push_frames(L, lua_tostring(L, 1));
         lua_concat(L, 2);
@@ -136,17 +136,17 @@ static int core_error(lua_State *L) {
     path.data = luaL_optlstring(L, 3, "", &path.len);
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         if (strcmp(statuses[i].text, code) == 0) {
-            mw__push_error(L, statuses[i].status, message, path, NULL);
+            mw__lua_push_error(L, statuses[i].status, message, path, NULL);
             return 1;
         }
     }
-    return mw__bad_argument(L, "error", "code", "no such status: '%.40s'", code);
+    return mw__lua_bad_argument(L, "error", "code", "no such status: '%.40s'", code);
 }
 
-void mw__error_open(lua_State *L) {
+void mw__lua_error_open(lua_State *L) {
     static const luaL_Reg none[] = {{NULL, NULL}};
     static const luaL_Reg meta[] = {{"__tostring", error_tostring}, {NULL, NULL}};
-    mw__class(L, MW_CLASS_ERROR, none, meta, NULL);
+    mw__lua_class(L, MW_CLASS_ERROR, none, meta, NULL);
     lua_pushcfunction(L, core_error);
     lua_setfield(L, -2, "error");
 }

@@ -29,8 +29,8 @@ typedef struct mw_run_queue {
     mw_runnable *first, *last;
 } mw_run_queue;
 
-void mw__queue_push(mw_run_queue *queue, mw_runnable *item); /* harmless when queued */
-void mw__queue_remove(mw_runnable *item);                    /* harmless when not */
+void mw__lua_queue_push(mw_run_queue *queue, mw_runnable *item); /* harmless when queued */
+void mw__lua_queue_remove(mw_runnable *item);                    /* harmless when not */
 
 /* One simulated or real process: a host, its tasks that are ready, its registries. A plain program has one, a virtual
  * world any number. */
@@ -47,16 +47,16 @@ struct mw_process {
 };
 
 /* Queue on a process and see that its loop comes round. */
-void mw__process_ready(mw_process *process, mw_runnable *item);
-void mw__process_urgent(mw_process *process, mw_runnable *item);
-void mw__process_init(mw_process *process, mw_lua *lua, mw_host *host, mw_lua_world *world);
-void mw__process_release(mw_process *process);
+void mw__lua_process_ready(mw_process *process, mw_runnable *item);
+void mw__lua_process_urgent(mw_process *process, mw_runnable *item);
+void mw__lua_process_init(mw_process *process, mw_lua *lua, mw_host *host, mw_lua_world *world);
+void mw__lua_process_release(mw_process *process);
 
 /* Whether this is a forked child: nothing of the context is its own. */
-bool mw__forked(const mw_lua *lua);
+bool mw__lua_forked(const mw_lua *lua);
 
 /* Judge all sessions of the process by the clock, and run what that made urgent. Not from within a task. */
-void mw__process_check(mw_process *process);
+void mw__lua_process_check(mw_process *process);
 
 /* ---- The context ------------------------------------------------------------------------------------------------- */
 
@@ -84,21 +84,21 @@ struct mw_lua {
 };
 
 /* The context; raises when the state has none. (longjmp) */
-mw_lua *mw__lua(lua_State *L);
+mw_lua *mw__lua_context(lua_State *L);
 
 /* Where code that is running now belongs: its task's process, else the world's, else the real one. (longjmp) */
-mw_process *mw__process_here(lua_State *L);
-mw_process *mw__process_real(lua_State *L);
+mw_process *mw__lua_process_here(lua_State *L);
+mw_process *mw__lua_process_real(lua_State *L);
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
-/* Something that is waited for. Whoever begins it embeds this, and adds it with mw__await_begin. */
+/* Something that is waited for. Whoever begins it embeds this, and adds it with mw__lua_await_begin. */
 struct mw_await {
     mw_lua *lua;
     mw_task *task; /* who waits; NULL: outside any task, or nobody any more */
     bool done;
     bool dropped;
-    int (*finish)(lua_State *L, mw_await *await); /* push the results, then mw__await_free; may raise */
+    int (*finish)(lua_State *L, mw_await *await); /* push the results, then mw__lua_await_free; may raise */
     void (*drop)(mw_await *await); /* nobody waits any more: take back what was begun; free it now or when that ends */
     void (*release)(mw_await *await); /* what it owns, before it is freed; NULL = nothing */
     mw_await *next, *prev;
@@ -106,18 +106,18 @@ struct mw_await {
 };
 
 /* Raises unless the running code may wait: call it before anything is begun. `what` names the function. (longjmp) */
-void mw__must_be_able_to_wait(lua_State *L, const char *what);
+void mw__lua_must_be_able_to_wait(lua_State *L, const char *what);
 
 /* A zeroed await of `size` bytes that begins with the mw_await; NULL = no memory. */
-void *mw__await_new(mw_lua *lua, size_t size, int (*finish)(lua_State *, mw_await *), void (*drop)(mw_await *));
-void mw__await_free(mw_await *await);
+void *mw__lua_await_new(mw_lua *lua, size_t size, int (*finish)(lua_State *, mw_await *), void (*drop)(mw_await *));
+void mw__lua_await_free(mw_await *await);
 
 /* It has come: whoever waits goes on from the loop. */
-void mw__await_done(mw_await *await);
+void mw__lua_await_done(mw_await *await);
 
 /* Suspend the task, or outside run `process`'s loop, until it is done; then return finish's results. The last call of a
- * C function: `return mw__wait(L, process, await)`. (longjmp) */
-int mw__wait(lua_State *L, mw_process *process, mw_await *await);
+ * C function: `return mw__lua_wait(L, process, await)`. (longjmp) */
+int mw__lua_wait(lua_State *L, mw_process *process, mw_await *await);
 
 /* ---- Tasks ------------------------------------------------------------------------------------------------------- */
 
@@ -162,46 +162,46 @@ struct mw_task {
 };
 
 /* A task on `process` under `parent` (may be NULL), not queued. NULL = no memory, or the context is closing. */
-mw_task *mw__task_new(mw_process *process, mw_task *parent);
+mw_task *mw__lua_task_new(mw_process *process, mw_task *parent);
 
 /* What must be below a function and its arguments on the coroutine's stack, where there is no `prepare`. */
-void mw__task_push_main(mw_task *task);
+void mw__lua_task_push_main(mw_task *task);
 
 /* Run it now: from the loop only, not from a task. It may have ended when this returns: `ended` tells. */
-void mw__task_start(mw_task *task);
-void mw__task_cancel(mw_task *task);
+void mw__lua_task_start(mw_task *task);
+void mw__lua_task_cancel(mw_task *task);
 
 /* The running task (may be NULL) writes `path`: notices a reaction that sets itself off. */
-void mw__note_echo(mw_task *task, mw_str path);
+void mw__lua_note_echo(mw_task *task, mw_str path);
 
 /* End it at once, closing what its coroutine left open. */
-void mw__task_drop(mw_task *task);
+void mw__lua_task_drop(mw_task *task);
 
 /* Protected work outside tasks: `work` runs with `arg` as a light userdata; a failure is logged as `what`. */
-bool mw__protected(mw_lua *lua, lua_CFunction work, void *arg, const char *what);
+bool mw__lua_protected(mw_lua *lua, lua_CFunction work, void *arg, const char *what);
 
-void mw__task_open(lua_State *L); /* class and functions into the module on top */
+void mw__lua_task_open(lua_State *L); /* class and functions into the module on top */
 
 /* A task or a registry has ended: see whether a close that is under way can go on. */
-void mw__closer_poke(mw_lua *lua);
+void mw__lua_closer_poke(mw_lua *lua);
 
 /* Code is about to enter the coroutine / has left it. */
-void mw__budget_begin(mw_lua *lua);
-void mw__budget_install(lua_State *co, mw_lua *lua);
+void mw__lua_budget_begin(mw_lua *lua);
+void mw__lua_budget_install(lua_State *co, mw_lua *lua);
 
 /* ---- Errors ------------------------------------------------------------------------------------------------------ */
 
 /* An error object. `path` may be empty, `backend` NULL. (longjmp) */
-void mw__push_error(lua_State *L, int status, const char *message, mw_str path, const char *backend);
+void mw__lua_push_error(lua_State *L, int status, const char *message, mw_str path, const char *backend);
 /* nil, err; returns 2. (longjmp) */
-int mw__failure(lua_State *L, int status, const char *message, mw_str path, const char *backend);
+int mw__lua_failure(lua_State *L, int status, const char *message, mw_str path, const char *backend);
 /* The status of the error at `index`: that of an error object, else MW_EINTERNAL. Never raises. */
-int mw__error_status(lua_State *L, int index);
+int mw__lua_error_status(lua_State *L, int index);
 /* Its text on one line, cut to fit. Never raises. */
-void mw__error_text(lua_State *L, int index, char *text, size_t size);
+void mw__lua_error_text(lua_State *L, int index, char *text, size_t size);
 /* A message handler: adds a short traceback to texts, leaves error objects alone. */
-int mw__traceback(lua_State *L);
-void mw__error_open(lua_State *L);
+int mw__lua_traceback(lua_State *L);
+void mw__lua_error_open(lua_State *L);
 
 /* ---- Arguments --------------------------------------------------------------------------------------------------- */
 
@@ -211,16 +211,16 @@ typedef struct mw_arg {
     const char *function;
 } mw_arg;
 
-int mw__bad_argument(lua_State *L, const char *function, const char *name, const char *format, ...)
+int mw__lua_bad_argument(lua_State *L, const char *function, const char *name, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-int mw__wrong_type(lua_State *L, const char *function, const char *name, const char *expected, int index);
-mw_str mw__check_string(lua_State *L, int index, const char *function, const char *name);
-mw_str mw__check_path(lua_State *L, int index, const char *function, const char *name);
-void mw__check_function(lua_State *L, int index, const char *function, const char *name);
+int mw__lua_wrong_type(lua_State *L, const char *function, const char *name, const char *expected, int index);
+mw_str mw__lua_check_string(lua_State *L, int index, const char *function, const char *name);
+mw_str mw__lua_check_path(lua_State *L, int index, const char *function, const char *name);
+void mw__lua_check_function(lua_State *L, int index, const char *function, const char *name);
 /* A count of seconds or a text. MW_FOREVER for math.huge. */
-mw_time mw__check_duration(lua_State *L, int index, const char *function, const char *name);
+mw_time mw__lua_check_duration(lua_State *L, int index, const char *function, const char *name);
 /* The userdata of class `tname` at 1, for methods. */
-void *mw__check_self(lua_State *L, const char *tname, const char *function);
+void *mw__lua_check_self(lua_State *L, const char *tname, const char *function);
 
 typedef enum mw_option_kind {
     MW_OPTION_DURATION, /* mw_time */
@@ -239,11 +239,11 @@ typedef struct mw_option_spec {
 } mw_option_spec;
 
 /* Fill `out` from the table at `index` (nil and none: nothing). An unknown key raises, with the nearest known one. */
-void mw__check_options(lua_State *L, int index, const char *function, const mw_option_spec *specs, void *out);
+void mw__lua_check_options(lua_State *L, int index, const char *function, const mw_option_spec *specs, void *out);
 
 /* A class: metatable `name` with `meta`, whose __index is the table of `methods`, or `index` with that table as its
  * upvalue. The methods are kept as `core.classes[name]` too, for Lua to add to. The module is on top. (longjmp) */
-void mw__class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta, lua_CFunction index);
+void mw__lua_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta, lua_CFunction index);
 
 /* ---- Registries -------------------------------------------------------------------------------------------------- */
 
@@ -282,52 +282,52 @@ struct mw_lua_registry {
 };
 
 /* The registry at 1; never NULL, maybe closed. (longjmp) */
-mw_lua_registry *mw__check_registry(lua_State *L, const char *function);
-void mw__registry_ref(mw_lua_registry *registry);
-void mw__registry_unref(mw_lua_registry *registry);
+mw_lua_registry *mw__lua_check_registry(lua_State *L, const char *function);
+void mw__lua_registry_ref(mw_lua_registry *registry);
+void mw__lua_registry_unref(mw_lua_registry *registry);
 /* Begin to close; `abandon` as a crash would. Harmless when closing. */
-void mw__registry_close(mw_lua_registry *registry, mw_time patience, bool abandon);
-void mw__member_add(mw_lua_registry *registry, mw_member *member, void (*close)(mw_member *));
-void mw__member_remove(mw_member *member);
+void mw__lua_registry_close(mw_lua_registry *registry, mw_time patience, bool abandon);
+void mw__lua_member_add(mw_lua_registry *registry, mw_member *member, void (*close)(mw_member *));
+void mw__lua_member_remove(mw_member *member);
 /* nil, closed */
-int mw__closed(lua_State *L, const char *what);
+int mw__lua_closed(lua_State *L, const char *what);
 
-void mw__push_entry(lua_State *L, const mw_entry *entry, bool value);
+void mw__lua_push_entry(lua_State *L, const mw_entry *entry, bool value);
 /* More methods of Registry; the module is on top. (longjmp) */
-void mw__registry_methods(lua_State *L, const luaL_Reg *methods);
+void mw__lua_registry_methods(lua_State *L, const luaL_Reg *methods);
 
 /* The classes and methods of each file; the module is on top. (longjmp) */
-void mw__operations_open(lua_State *L);
-void mw__txn_open(lua_State *L);
-void mw__subscription_open(lua_State *L);
-void mw__connection_open(lua_State *L);
-void mw__lock_open(lua_State *L);
-void mw__election_open(lua_State *L);
-void mw__registration_open(lua_State *L);
-void mw__registry_open(lua_State *L);
-void mw__world_open(lua_State *L);
+void mw__lua_operations_open(lua_State *L);
+void mw__lua_txn_open(lua_State *L);
+void mw__lua_subscription_open(lua_State *L);
+void mw__lua_connection_open(lua_State *L);
+void mw__lua_lock_open(lua_State *L);
+void mw__lua_election_open(lua_State *L);
+void mw__lua_registration_open(lua_State *L);
+void mw__lua_registry_open(lua_State *L);
+void mw__lua_world_open(lua_State *L);
 
 /* Which lock guards, for a txn step: from a Lock or an Election at `index`; NULL when it is neither. (longjmp) */
-const mw_lock *mw__to_guard(lua_State *L, int index, bool *ret_is_guard);
-const mw_lock *mw__to_lock(lua_State *L, int index, bool *ret_is_lock);
+const mw_lock *mw__lua_to_guard(lua_State *L, int index, bool *ret_is_guard);
+const mw_lock *mw__lua_to_lock(lua_State *L, int index, bool *ret_is_lock);
 
 /* One turn of the world; false = nothing left. */
-bool mw__world_step(mw_lua_world *world);
-bool mw__world_is_open(const mw_lua_world *world);
-mw_process *mw__world_main(lua_State *L, mw_lua_world *world);
+bool mw__lua_world_step(mw_lua_world *world);
+bool mw__lua_world_is_open(const mw_lua_world *world);
+mw_process *mw__lua_world_main(lua_State *L, mw_lua_world *world);
 /* The process of the host userdata at `index`, or NULL when it is none. */
-mw_process *mw__to_process(lua_State *L, int index);
+mw_process *mw__lua_to_process(lua_State *L, int index);
 /* The table of the memory server at `index`, and its world (NULL: on the real host); NULL when it is none. */
-const mw_backend *mw__to_server(lua_State *L, int index, mw_lua_world **ret_world);
-int mw__host_spawn(lua_State *L); /* the method of hosts */
+const mw_backend *mw__lua_to_server(lua_State *L, int index, mw_lua_world **ret_world);
+int mw__lua_host_spawn(lua_State *L); /* the method of hosts */
 
 /* Memory servers; a list belongs to a world, or to the context for the real host. */
-void mw__server_open(lua_State *L);
+void mw__lua_server_open(lua_State *L);
 /* A server on `host`, with the options at `index`; pushes it. (longjmp) */
-int mw__push_server(lua_State *L, int index, mw_host *host, mw_lua_world *world, mw_lua_server **list);
-void mw__servers_free(mw_lua_server **list);
+int mw__lua_push_server(lua_State *L, int index, mw_host *host, mw_lua_world *world, mw_lua_server **list);
+void mw__lua_servers_free(mw_lua_server **list);
 
 /* All worlds of the context, at its end. */
-void mw__worlds_close(mw_lua *lua);
+void mw__lua_worlds_close(mw_lua *lua);
 
 #endif

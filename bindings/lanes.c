@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-mw_note *mw__note_new(const mw_event *event) {
+mw_note *mw__lua_note_new(const mw_event *event) {
     size_t path = event->entry.path.len, value = event->entry.value.len, previous = event->previous.len;
     mw_note *note = malloc(sizeof *note + path + value + previous);
     if (!note)
@@ -26,7 +26,7 @@ mw_note *mw__note_new(const mw_event *event) {
     return note;
 }
 
-void mw__lanes_push(mw_lanes *lanes, mw_note *note) {
+void mw__lua_lanes_push(mw_lanes *lanes, mw_note *note) {
     note->next = NULL;
     if (lanes->last)
         lanes->last->next = note;
@@ -37,7 +37,7 @@ void mw__lanes_push(mw_lanes *lanes, mw_note *note) {
     lanes->pending++;
 }
 
-mw_note *mw__lanes_shift(mw_lanes *lanes) {
+mw_note *mw__lua_lanes_shift(mw_lanes *lanes) {
     mw_note *note = lanes->first;
     if (!note)
         return NULL;
@@ -52,17 +52,17 @@ mw_note *mw__lanes_shift(mw_lanes *lanes) {
 /* ---- The table of lanes ------------------------------------------------------------------------------------------ */
 
 /* FNV-1a. */
-uint64_t mw__path_hash(mw_str path) {
+uint64_t mw__lua_path_hash(mw_str path) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < path.len; i++)
         hash = (hash ^ (unsigned char)path.data[i]) * UINT64_C(0x100000001b3);
     return hash;
 }
 
-mw_lane *mw__lane_find(mw_lanes *lanes, mw_str path) {
+mw_lane *mw__lua_lane_find(mw_lanes *lanes, mw_str path) {
     if (!lanes->lane_count)
         return NULL;
-    uint64_t hash = mw__path_hash(path);
+    uint64_t hash = mw__lua_path_hash(path);
     mw_lane *lane = lanes->table[hash & (lanes->table_size - 1)];
     while (lane && (lane->hash != hash || lane->path_len != path.len || memcmp(lane->path, path.data, path.len) != 0))
         lane = lane->next_hashed;
@@ -90,11 +90,11 @@ static bool make_room(mw_lanes *lanes) {
     return true;
 }
 
-mw_lane *mw__lane_new(mw_lanes *lanes, mw_str path) {
+mw_lane *mw__lua_lane_new(mw_lanes *lanes, mw_str path) {
     mw_lane *lane = make_room(lanes) ? calloc(1, sizeof *lane + path.len) : NULL;
     if (!lane)
         return NULL;
-    lane->hash = mw__path_hash(path);
+    lane->hash = mw__lua_path_hash(path);
     lane->path_len = path.len;
     memcpy(lane->path, path.data, path.len);
     mw_lane **slot = &lanes->table[lane->hash & (lanes->table_size - 1)];
@@ -104,8 +104,8 @@ mw_lane *mw__lane_new(mw_lanes *lanes, mw_str path) {
     return lane;
 }
 
-void mw__lane_free(mw_lanes *lanes, mw_lane *lane) {
-    for (mw_note *note; (note = mw__lane_shift(lanes, lane));)
+void mw__lua_lane_free(mw_lanes *lanes, mw_lane *lane) {
+    for (mw_note *note; (note = mw__lua_lane_shift(lanes, lane));)
         free(note);
     mw_lane **at = &lanes->table[lane->hash & (lanes->table_size - 1)];
     while (*at != lane)
@@ -127,7 +127,7 @@ static void append(mw_lanes *lanes, mw_lane *lane, mw_note *note) {
     lanes->pending++;
 }
 
-mw_note *mw__lane_shift(mw_lanes *lanes, mw_lane *lane) {
+mw_note *mw__lua_lane_shift(mw_lanes *lanes, mw_lane *lane) {
     mw_note *note = lane->first;
     if (!note)
         return NULL;
@@ -175,14 +175,14 @@ static bool merge_notes(const mw_event *old, const mw_event *new, mw_event *ret_
     return false;
 }
 
-void mw__lane_push(mw_lanes *lanes, mw_lane *lane, mw_note *note, bool merge) {
+void mw__lua_lane_push(mw_lanes *lanes, mw_lane *lane, mw_note *note, bool merge) {
     mw_event event;
     bool nothing = false;
     if (!merge || !lane->last || !merge_notes(&lane->last->event, &note->event, &event, &nothing)) {
         append(lanes, lane, note);
         return;
     }
-    mw_note *merged = nothing ? NULL : mw__note_new(&event);
+    mw_note *merged = nothing ? NULL : mw__lua_note_new(&event);
     if (!merged && !nothing) { /* no memory to merge them: both are true as they stand */
         append(lanes, lane, note);
         return;
@@ -195,7 +195,7 @@ void mw__lane_push(mw_lanes *lanes, mw_lane *lane, mw_note *note, bool merge) {
 
 /* ---- Lanes that wait --------------------------------------------------------------------------------------------- */
 
-void mw__lane_wait(mw_lanes *lanes, mw_lane *lane) {
+void mw__lua_lane_wait(mw_lanes *lanes, mw_lane *lane) {
     if (lane->waiting)
         return;
     lane->waiting = true;
@@ -207,7 +207,7 @@ void mw__lane_wait(mw_lanes *lanes, mw_lane *lane) {
     lanes->wait_last = lane;
 }
 
-mw_lane *mw__lanes_next_waiting(mw_lanes *lanes) {
+mw_lane *mw__lua_lanes_next_waiting(mw_lanes *lanes) {
     mw_lane *lane = lanes->wait_first;
     if (!lane)
         return NULL;
@@ -218,42 +218,42 @@ mw_lane *mw__lanes_next_waiting(mw_lanes *lanes) {
     return lane;
 }
 
-void mw__lanes_spill(mw_lanes *lanes) {
+void mw__lua_lanes_spill(mw_lanes *lanes) {
     size_t count = lanes->queued;
     while (count-- > 0) {
-        mw_note *note = mw__lanes_shift(lanes);
+        mw_note *note = mw__lua_lanes_shift(lanes);
         if (note->event.kind == MW_SYNCED && !lanes->synced) {
             lanes->synced = note;
             continue;
         }
-        mw_lane *lane = mw__lane_find(lanes, note->event.entry.path);
+        mw_lane *lane = mw__lua_lane_find(lanes, note->event.entry.path);
         if (!lane)
-            lane = mw__lane_new(lanes, note->event.entry.path);
+            lane = mw__lua_lane_new(lanes, note->event.entry.path);
         if (!lane) { /* no memory for lanes: it stays in the queue, in order, as all after it will */
-            mw__lanes_push(lanes, note);
+            mw__lua_lanes_push(lanes, note);
             continue;
         }
-        mw__lane_push(lanes, lane, note, true);
+        mw__lua_lane_push(lanes, lane, note, true);
         if (!lane->running)
-            mw__lane_wait(lanes, lane);
+            mw__lua_lane_wait(lanes, lane);
     }
 }
 
-void mw__lanes_clear(mw_lanes *lanes) {
-    for (mw_note *note; (note = mw__lanes_shift(lanes));)
+void mw__lua_lanes_clear(mw_lanes *lanes) {
+    for (mw_note *note; (note = mw__lua_lanes_shift(lanes));)
         free(note);
     free(lanes->synced);
     lanes->synced = NULL;
-    while (mw__lanes_next_waiting(lanes))
+    while (mw__lua_lanes_next_waiting(lanes))
         continue;
     for (size_t i = 0; i < lanes->table_size; i++) {
         for (mw_lane *lane = lanes->table[i], *next; lane; lane = next) {
             next = lane->next_hashed;
             if (!lane->running) {
-                mw__lane_free(lanes, lane);
+                mw__lua_lane_free(lanes, lane);
                 continue;
             }
-            for (mw_note *note; (note = mw__lane_shift(lanes, lane));)
+            for (mw_note *note; (note = mw__lua_lane_shift(lanes, lane));)
                 free(note);
         }
     }

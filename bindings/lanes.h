@@ -37,28 +37,28 @@ typedef struct mw_lanes {
     size_t lane_count, table_size;
 } mw_lanes;
 
-mw_note *mw__note_new(const mw_event *event);
+mw_note *mw__lua_note_new(const mw_event *event);
 
-void mw__lanes_push(mw_lanes *lanes, mw_note *note); /* at the end of the queue */
-mw_note *mw__lanes_shift(mw_lanes *lanes);           /* from its front; NULL = empty */
+void mw__lua_lanes_push(mw_lanes *lanes, mw_note *note); /* at the end of the queue */
+mw_note *mw__lua_lanes_shift(mw_lanes *lanes);           /* from its front; NULL = empty */
 
-uint64_t mw__path_hash(mw_str path);
-mw_lane *mw__lane_find(mw_lanes *lanes, mw_str path);
-mw_lane *mw__lane_new(mw_lanes *lanes, mw_str path); /* NULL = no memory */
-void mw__lane_free(mw_lanes *lanes, mw_lane *lane);  /* with its notes */
+uint64_t mw__lua_path_hash(mw_str path);
+mw_lane *mw__lua_lane_find(mw_lanes *lanes, mw_str path);
+mw_lane *mw__lua_lane_new(mw_lanes *lanes, mw_str path); /* NULL = no memory */
+void mw__lua_lane_free(mw_lanes *lanes, mw_lane *lane);  /* with its notes */
 
 /* Behind the lane's notes. `merge`: only the last state counts; what the subscriber will be told stays true of what it
  * was told before. */
-void mw__lane_push(mw_lanes *lanes, mw_lane *lane, mw_note *note, bool merge);
-mw_note *mw__lane_shift(mw_lanes *lanes, mw_lane *lane);
+void mw__lua_lane_push(mw_lanes *lanes, mw_lane *lane, mw_note *note, bool merge);
+mw_note *mw__lua_lane_shift(mw_lanes *lanes, mw_lane *lane);
 
-void mw__lane_wait(mw_lanes *lanes, mw_lane *lane); /* behind the others that wait; harmless when it does */
-mw_lane *mw__lanes_next_waiting(mw_lanes *lanes);   /* taken out; NULL = none */
+void mw__lua_lane_wait(mw_lanes *lanes, mw_lane *lane); /* behind the others that wait; harmless when it does */
+mw_lane *mw__lua_lanes_next_waiting(mw_lanes *lanes);   /* taken out; NULL = none */
 
 /* All of the queue into lanes that wait, merging: what bounds the memory of a subscriber that does not keep up. */
-void mw__lanes_spill(mw_lanes *lanes);
+void mw__lua_lanes_spill(mw_lanes *lanes);
 
 /* Everything but lanes whose reaction runs. */
-void mw__lanes_clear(mw_lanes *lanes);
+void mw__lua_lanes_clear(mw_lanes *lanes);
 
 #endif

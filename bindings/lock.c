@@ -42,12 +42,12 @@ static void on_acquired(void *arg, int status, int64_t token, const mw_error *er
     attempt->token = token;
     if (error)
         attempt->error = *error;
-    mw__await_done(&attempt->await);
+    mw__lua_await_done(&attempt->await);
 }
 
 static void on_lost(void *arg, const mw_error *why) {
     lua_lock *self = arg;
-    mw__notice_tell(&self->lost, why);
+    mw__lua_notice_tell(&self->lost, why);
 }
 
 static const mw_lock_events lock_events = {.acquired = on_acquired, .lost = on_lost};
@@ -59,15 +59,15 @@ static void close_lock(lua_lock *self) {
         return;
     mw_lock_free(self->lock);
     self->lock = NULL;
-    mw__member_remove(&self->member);
-    mw__notice_release(&self->lost);
+    mw__lua_member_remove(&self->member);
+    mw__lua_notice_release(&self->lost);
     acquire_await *attempt = self->attempt;
     self->attempt = NULL;
     if (!attempt)
         return;
     attempt->status = MW_ECLOSED;
     (void)mw_fail(&attempt->error, MW_ECLOSED, "the lock was closed");
-    mw__await_done(&attempt->await);
+    mw__lua_await_done(&attempt->await);
 }
 
 static void close_member(mw_member *member) {
@@ -75,7 +75,7 @@ static void close_member(mw_member *member) {
 }
 
 static lua_lock *check_lock(lua_State *L, const char *function) {
-    return *(lua_lock **)mw__check_self(L, MW_CLASS_LOCK, function);
+    return *(lua_lock **)mw__lua_check_self(L, MW_CLASS_LOCK, function);
 }
 
 typedef struct lock_options {
@@ -88,13 +88,13 @@ static const mw_option_spec lock_specs[] = {{"value", MW_OPTION_STRING, offsetof
                                             {NULL, 0, 0, NULL}};
 
 static int registry_lock(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "lock");
-    mw_str path = mw__check_path(L, 2, "lock", "path");
+    mw_lua_registry *registry = mw__lua_check_registry(L, "lock");
+    mw_str path = mw__lua_check_path(L, 2, "lock", "path");
     lock_options options = {.value = {"", 0}};
     lua_settop(L, 3);
-    mw__check_options(L, 3, "lock", lock_specs, &options);
+    mw__lua_check_options(L, 3, "lock", lock_specs, &options);
     if (!registry->registry)
-        return mw__closed(L, "lock");
+        return mw__lua_closed(L, "lock");
     lua_lock **box = lua_newuserdatauv(L, sizeof *box, 1);
     *box = NULL;
     luaL_setmetatable(L, MW_CLASS_LOCK);
@@ -110,14 +110,14 @@ static int registry_lock(lua_State *L) {
     (void)snprintf(self->backend, sizeof self->backend, "%s", registry->backend);
     self->lost.function_ref = LUA_NOREF;
     *box = self;
-    mw__notice_init(L, &self->lost, registry->process, options.on_lost, self, "on_lost");
+    mw__lua_notice_init(L, &self->lost, registry->process, options.on_lost, self, "on_lost");
     mw_error err;
     int status = mw_lock_new(registry->registry, path, options.value, &lock_events, self, &self->lock, &err);
     if (status != MW_OK) {
-        mw__notice_release(&self->lost);
-        return mw__failure(L, status, err.message, path, registry->backend);
+        mw__lua_notice_release(&self->lost);
+        return mw__lua_failure(L, status, err.message, path, registry->backend);
     }
-    mw__member_add(registry, &self->member, close_member);
+    mw__lua_member_add(registry, &self->member, close_member);
     return 1;
 }
 
@@ -129,7 +129,7 @@ static int lock_close(lua_State *L) {
 static int lock_gc(lua_State *L) {
     lua_lock **box = lua_touserdata(L, 1);
     lua_lock *self = *box;
-    if (!self || mw__forked(self->lua))
+    if (!self || mw__lua_forked(self->lua))
         return 0;
     close_lock(self);
     free(self);
@@ -149,7 +149,7 @@ static void acquire_drop(mw_await *await) {
     } else if (attempt->status == MW_OK && self->lock && mw_lock_held(self->lock)) {
         (void)mw_lock_release(self->lock, NULL);
     }
-    mw__await_free(await);
+    mw__lua_await_free(await);
 }
 
 /* The lock is at 1, so it is still there. */
@@ -159,13 +159,13 @@ static int acquire_finish(lua_State *L, mw_await *await) {
     int status = attempt->status;
     int64_t token = attempt->token;
     mw_error error = attempt->error;
-    mw__await_free(await);
+    mw__lua_await_free(await);
     if (status == MW_OK && !(self->lock && mw_lock_held(self->lock))) { /* lost between the grant and now */
         status = MW_ESESSION_LOST;
         (void)mw_fail(&error, status, "the lock was lost as soon as it was held");
     }
     if (status != MW_OK)
-        return mw__failure(L, status, error.message, (mw_str){self->path, self->path_len}, self->backend);
+        return mw__lua_failure(L, status, error.message, (mw_str){self->path, self->path_len}, self->backend);
     lua_pushinteger(L, token);
     return 1;
 }
@@ -183,13 +183,13 @@ static const mw_option_spec acquire_specs[] = {
 static int lock_acquire(lua_State *L) {
     lua_lock *self = check_lock(L, "acquire");
     acquire_options options = {.timeout = MW_FOREVER};
-    mw__check_options(L, 2, "acquire", acquire_specs, &options);
+    mw__lua_check_options(L, 2, "acquire", acquire_specs, &options);
     mw_str path = {self->path, self->path_len};
     if (!self->lock)
-        return mw__failure(L, MW_ECLOSED, "the lock was closed", path, self->backend);
-    mw__must_be_able_to_wait(L, "acquire");
+        return mw__lua_failure(L, MW_ECLOSED, "the lock was closed", path, self->backend);
+    mw__lua_must_be_able_to_wait(L, "acquire");
     lua_settop(L, 1);
-    acquire_await *attempt = mw__await_new(self->lua, sizeof *attempt, acquire_finish, acquire_drop);
+    acquire_await *attempt = mw__lua_await_new(self->lua, sizeof *attempt, acquire_finish, acquire_drop);
     if (!attempt)
         return luaL_error(L, "not enough memory");
     attempt->owner = self;
@@ -197,11 +197,11 @@ static int lock_acquire(lua_State *L) {
     mw_time timeout = options.timeout ? options.timeout : 1; /* 0 means for ever to the core */
     int status = mw_lock_acquire(self->lock, timeout, options.try, &err);
     if (status != MW_OK) {
-        mw__await_free(&attempt->await);
-        return mw__failure(L, status, err.message, path, self->backend);
+        mw__lua_await_free(&attempt->await);
+        return mw__lua_failure(L, status, err.message, path, self->backend);
     }
     self->attempt = attempt;
-    return mw__wait(L, self->process, &attempt->await);
+    return mw__lua_wait(L, self->process, &attempt->await);
 }
 
 static int lock_release(lua_State *L) {
@@ -210,7 +210,7 @@ static int lock_release(lua_State *L) {
     (void)mw_fail(&err, MW_ECLOSED, "the lock was closed");
     int status = self->lock ? mw_lock_release(self->lock, &err) : MW_ECLOSED;
     if (status != MW_OK)
-        return mw__failure(L, status, err.message, (mw_str){self->path, self->path_len}, self->backend);
+        return mw__lua_failure(L, status, err.message, (mw_str){self->path, self->path_len}, self->backend);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -235,17 +235,17 @@ static int lock_index(lua_State *L) {
     return 1;
 }
 
-const mw_lock *mw__to_lock(lua_State *L, int index, bool *ret_is_lock) {
+const mw_lock *mw__lua_to_lock(lua_State *L, int index, bool *ret_is_lock) {
     lua_lock **box = luaL_testudata(L, index, MW_CLASS_LOCK);
     *ret_is_lock = box != NULL;
     return box ? (*box)->lock : NULL;
 }
 
-void mw__lock_open(lua_State *L) {
+void mw__lua_lock_open(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"acquire", lock_acquire}, {"release", lock_release}, {"close", lock_close}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", lock_gc}, {"__close", lock_close}, {NULL, NULL}};
     static const luaL_Reg on_registry[] = {{"lock", registry_lock}, {NULL, NULL}};
-    mw__class(L, MW_CLASS_LOCK, methods, meta, lock_index);
-    mw__registry_methods(L, on_registry);
+    mw__lua_class(L, MW_CLASS_LOCK, methods, meta, lock_index);
+    mw__lua_registry_methods(L, on_registry);
 }

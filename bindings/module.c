@@ -7,14 +7,14 @@
 static int core_log(lua_State *L) {
     static const char *const names[] = {"debug", "info", "warn", "error", NULL};
     int level = luaL_checkoption(L, 1, NULL, names);
-    mw_log(mw__process_here(L)->host, (mw_log_level)level, "script", "%s", luaL_checkstring(L, 2));
+    mw_log(mw__lua_process_here(L)->host, (mw_log_level)level, "script", "%s", luaL_checkstring(L, 2));
     return 0;
 }
 
 /* durations(parse): what turns text into seconds, or returns nil and what is wrong. */
 static int core_durations(lua_State *L) {
-    mw_lua *lua = mw__lua(L);
-    mw__check_function(L, 1, "durations", "parse");
+    mw_lua *lua = mw__lua_context(L);
+    mw__lua_check_function(L, 1, "durations", "parse");
     luaL_unref(L, LUA_REGISTRYINDEX, lua->duration_ref);
     lua_settop(L, 1);
     lua->duration_ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -23,7 +23,7 @@ static int core_durations(lua_State *L) {
 
 /* seconds(duration, function, name): the number of a duration; raises as our functions do. */
 static int core_seconds(lua_State *L) {
-    mw_time span = mw__check_duration(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+    mw_time span = mw__lua_check_duration(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
     lua_pushnumber(L, span == MW_FOREVER ? (lua_Number)HUGE_VAL : (lua_Number)span / 1e9);
     return 1;
 }
@@ -37,13 +37,26 @@ static int core_limits(lua_State *L) {
     static const mw_option_spec specs[] = {{"budget", MW_OPTION_DURATION, offsetof(__typeof__(limits), budget), NULL},
                                            {"memory", MW_OPTION_INTEGER, offsetof(__typeof__(limits), memory), NULL},
                                            {NULL, 0, 0, NULL}};
-    mw_lua *lua = mw__lua(L);
+    mw_lua *lua = mw__lua_context(L);
     limits.budget = lua->config.budget;
     limits.memory = (lua_Integer)lua->config.memory_limit;
-    mw__check_options(L, 1, "limits", specs, &limits);
+    mw__lua_check_options(L, 1, "limits", specs, &limits);
     if (limits.memory < 0)
-        return mw__bad_argument(L, "limits", "memory", "a size in bytes expected");
+        return mw__lua_bad_argument(L, "limits", "memory", "a size in bytes expected");
     mw_lua_set_limits(lua, limits.budget, (size_t)limits.memory);
+    return 0;
+}
+
+/* class_of(value): the name of our class that it is of, or nil. */
+static int core_class_of(lua_State *L) {
+    static const char *const names[] = {MW_CLASS_SERVER, MW_CLASS_HOST, MW_CLASS_WORLD,   MW_CLASS_REGISTRY,
+                                        MW_CLASS_LOCK,   MW_CLASS_TASK, MW_CLASS_ELECTION};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (luaL_testudata(L, 1, names[i])) {
+            lua_pushstring(L, names[i]);
+            return 1;
+        }
+    }
     return 0;
 }
 
@@ -51,17 +64,15 @@ int mw_lua_open_module(lua_State *L) {
     mw_error err;
     if (!mw_lua_of(L) && mw_lua_open(L, NULL, NULL, &err) != MW_OK)
         return luaL_error(L, "%s", err.message);
-    static const luaL_Reg functions[] = {{"log", core_log},
-                                         {"durations", core_durations},
-                                         {"seconds", core_seconds},
-                                         {"limits", core_limits},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"log", core_log},           {"durations", core_durations},
+                                         {"seconds", core_seconds},   {"limits", core_limits},
+                                         {"class_of", core_class_of}, {NULL, NULL}};
     luaL_newlib(L, functions);
     lua_newtable(L);
     lua_setfield(L, -2, "classes");
-    mw__error_open(L);
-    mw__task_open(L);
-    mw__registry_open(L);
-    mw__world_open(L);
+    mw__lua_error_open(L);
+    mw__lua_task_open(L);
+    mw__lua_registry_open(L);
+    mw__lua_world_open(L);
     return 1;
 }

@@ -29,8 +29,8 @@ static void push_objects(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &objects_key);
 }
 
-void mw__notice_init(lua_State *L, mw_notice *notice, mw_process *process, int function, const void *key,
-                     const char *what) {
+void mw__lua_notice_init(lua_State *L, mw_notice *notice, mw_process *process, int function, const void *key,
+                         const char *what) {
     notice->process = process;
     notice->what = what;
     notice->key = key;
@@ -60,7 +60,7 @@ static int prepare(lua_State *L, mw_task *task) {
     mw_str none = {0};
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->function_ref);
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->object_ref);
-    mw__push_error(L, self->why.code, self->why.message, none, NULL);
+    mw__lua_push_error(L, self->why.code, self->why.message, none, NULL);
     return 2;
 }
 
@@ -75,12 +75,12 @@ static void ended(mw_task *task) {
     free(self);
 }
 
-void mw__notice_tell(mw_notice *notice, const mw_error *why) {
+void mw__lua_notice_tell(mw_notice *notice, const mw_error *why) {
     mw_lua *lua = notice->process->lua;
     if (notice->function_ref == LUA_NOREF)
         return;
     telling *self = calloc(1, sizeof *self);
-    mw_task *task = self ? mw__task_new(notice->process, NULL) : NULL;
+    mw_task *task = self ? mw__lua_task_new(notice->process, NULL) : NULL;
     if (!task) {
         free(self);
         return;
@@ -95,13 +95,13 @@ void mw__notice_tell(mw_notice *notice, const mw_error *why) {
     task->prepare = prepare;
     task->describe = describe;
     task->ended = ended;
-    if (mw__protected(lua, take_references, self, notice->what))
-        mw__process_urgent(notice->process, &task->run);
+    if (mw__lua_protected(lua, take_references, self, notice->what))
+        mw__lua_process_urgent(notice->process, &task->run);
     else
-        mw__task_cancel(task);
+        mw__lua_task_cancel(task);
 }
 
-void mw__notice_release(mw_notice *notice) {
+void mw__lua_notice_release(mw_notice *notice) {
     luaL_unref(notice->process->lua->work, LUA_REGISTRYINDEX, notice->function_ref);
     notice->function_ref = LUA_NOREF;
 }

@@ -13,9 +13,9 @@ typedef struct mw_notice {
 } mw_notice;
 
 /* The object is on top of the stack, and `function` the index of the function (0 = none). (longjmp) */
-void mw__notice_init(lua_State *L, mw_notice *notice, mw_process *process, int function, const void *key,
-                     const char *what);
-void mw__notice_tell(mw_notice *notice, const mw_error *why);
-void mw__notice_release(mw_notice *notice);
+void mw__lua_notice_init(lua_State *L, mw_notice *notice, mw_process *process, int function, const void *key,
+                         const char *what);
+void mw__lua_notice_tell(mw_notice *notice, const mw_error *why);
+void mw__lua_notice_release(mw_notice *notice);
 
 #endif

@@ -23,26 +23,26 @@ struct op_await {
     bool step_failed; /* txn: failed_write tells which step */
 };
 
-/* Options of all operations; mw__call_options has their defaults. */
+/* Options of all operations; mw__lua_call_options has their defaults. */
 typedef struct call_options {
     mw_time timeout;
     bool fail_fast, fresh, ephemeral, recursive, absent;
     lua_Integer version;
 } call_options;
 
-extern const mw_option_spec mw__read_options[], mw__write_options[], mw__set_options[], mw__delete_options[],
-    mw__queue_options[];
+extern const mw_option_spec mw__lua_read_options[], mw__lua_write_options[], mw__lua_set_options[],
+    mw__lua_delete_options[], mw__lua_queue_options[];
 
-call_options mw__call_options(lua_State *L, int index, const char *function, const mw_option_spec *specs);
+call_options mw__lua_call_options(lua_State *L, int index, const char *function, const mw_option_spec *specs);
 
 /* Begin: raises when the caller may not wait. The call is filled for it. (longjmp) */
-op_await *mw__op_begin(lua_State *L, mw_lua_registry *registry, const call_options *options, const char *function,
-                       int (*push)(lua_State *, op_await *), mw_call *ret_call);
+op_await *mw__lua_op_begin(lua_State *L, mw_lua_registry *registry, const call_options *options, const char *function,
+                           int (*push)(lua_State *, op_await *), mw_call *ret_call);
 
 /* The last call of the C function: `status` and `err` are what submitting returned. The path of the call, for its
  * errors, is at index 2 of the stack, if there is a string. (longjmp) */
-int mw__op_wait(lua_State *L, op_await *self, int status, const mw_error *err);
+int mw__lua_op_wait(lua_State *L, op_await *self, int status, const mw_error *err);
 
-void mw__push_written(lua_State *L, const mw_written *written, int path_index);
+void mw__lua_push_written(lua_State *L, const mw_written *written, int path_index);
 
 #endif

@@ -14,21 +14,21 @@
 #define END                                                                                                            \
     { NULL, 0, 0, NULL }
 
-const mw_option_spec mw__read_options[] = {COMMON, {"fresh", MW_OPTION_BOOLEAN, AT(fresh), NULL}, END};
-const mw_option_spec mw__write_options[] = {COMMON, {"ephemeral", MW_OPTION_BOOLEAN, AT(ephemeral), NULL}, END};
-const mw_option_spec mw__set_options[] = {COMMON, {"version", MW_OPTION_INTEGER, AT(version), NULL}, END};
-const mw_option_spec mw__delete_options[] = {COMMON,
-                                             {"version", MW_OPTION_INTEGER, AT(version), NULL},
-                                             {"recursive", MW_OPTION_BOOLEAN, AT(recursive), NULL},
-                                             END};
-const mw_option_spec mw__queue_options[] = {
+const mw_option_spec mw__lua_read_options[] = {COMMON, {"fresh", MW_OPTION_BOOLEAN, AT(fresh), NULL}, END};
+const mw_option_spec mw__lua_write_options[] = {COMMON, {"ephemeral", MW_OPTION_BOOLEAN, AT(ephemeral), NULL}, END};
+const mw_option_spec mw__lua_set_options[] = {COMMON, {"version", MW_OPTION_INTEGER, AT(version), NULL}, END};
+const mw_option_spec mw__lua_delete_options[] = {COMMON,
+                                                 {"version", MW_OPTION_INTEGER, AT(version), NULL},
+                                                 {"recursive", MW_OPTION_BOOLEAN, AT(recursive), NULL},
+                                                 END};
+const mw_option_spec mw__lua_queue_options[] = {
     COMMON, {"fresh", MW_OPTION_BOOLEAN, AT(fresh), NULL}, {"recursive", MW_OPTION_BOOLEAN, AT(recursive), NULL}, END};
 
-call_options mw__call_options(lua_State *L, int index, const char *function, const mw_option_spec *specs) {
+call_options mw__lua_call_options(lua_State *L, int index, const char *function, const mw_option_spec *specs) {
     call_options options = {.timeout = UNSET, .version = MW_VERSION_ANY};
-    mw__check_options(L, index, function, specs, &options);
+    mw__lua_check_options(L, index, function, specs, &options);
     if (options.version < 0 && options.version != MW_VERSION_ANY)
-        (void)mw__bad_argument(L, function, "version", "0 or more expected, got %lld", (long long)options.version);
+        (void)mw__lua_bad_argument(L, function, "version", "0 or more expected, got %lld", (long long)options.version);
     return options;
 }
 
@@ -76,7 +76,7 @@ static void op_done(void *arg, const mw_result *result) {
     op_await *self = arg;
     self->op = NULL;
     if (self->await.dropped) {
-        mw__await_free(&self->await);
+        mw__lua_await_free(&self->await);
         return;
     }
     self->status = result->status;
@@ -91,7 +91,7 @@ static void op_done(void *arg, const mw_result *result) {
         whole = copy_written(self, result);
     if (!whole)
         self->status = MW_ENO_MEMORY;
-    mw__await_done(&self->await);
+    mw__lua_await_done(&self->await);
 }
 
 static void op_release(mw_await *await) {
@@ -99,13 +99,13 @@ static void op_release(mw_await *await) {
     free(self->message);
     free(self->entries);
     free(self->written);
-    mw__registry_unref(self->registry);
+    mw__lua_registry_unref(self->registry);
 }
 
 static void op_drop(mw_await *await) {
     op_await *self = (op_await *)(void *)await;
     if (!self->op) {
-        mw__await_free(await);
+        mw__lua_await_free(await);
         return;
     }
     await->dropped = true;
@@ -121,7 +121,7 @@ static int op_finish(lua_State *L, mw_await *await) {
         mw_str path = {0};
         if (lua_type(L, 2) == LUA_TSTRING)
             path.data = lua_tolstring(L, 2, &path.len);
-        count = mw__failure(L, self->status, self->message, path, self->registry->backend);
+        count = mw__lua_failure(L, self->status, self->message, path, self->registry->backend);
         bool refused = self->status == MW_ENOT_FOUND || self->status == MW_EEXISTS || self->status == MW_ECONFLICT ||
                        self->status == MW_ENOT_EMPTY || self->status == MW_EFENCED || self->status == MW_EINVALID;
         if (self->step_failed && refused) {
@@ -129,14 +129,14 @@ static int op_finish(lua_State *L, mw_await *await) {
             lua_setfield(L, -2, "step");
         }
     }
-    mw__await_free(await);
+    mw__lua_await_free(await);
     return count;
 }
 
-op_await *mw__op_begin(lua_State *L, mw_lua_registry *registry, const call_options *options, const char *function,
-                       int (*push)(lua_State *, op_await *), mw_call *ret_call) {
-    mw__must_be_able_to_wait(L, function);
-    op_await *self = mw__await_new(registry->lua, sizeof *self, op_finish, op_drop);
+op_await *mw__lua_op_begin(lua_State *L, mw_lua_registry *registry, const call_options *options, const char *function,
+                           int (*push)(lua_State *, op_await *), mw_call *ret_call) {
+    mw__lua_must_be_able_to_wait(L, function);
+    op_await *self = mw__lua_await_new(registry->lua, sizeof *self, op_finish, op_drop);
     if (!self) {
         (void)luaL_error(L, "not enough memory");
         return NULL;
@@ -144,16 +144,16 @@ op_await *mw__op_begin(lua_State *L, mw_lua_registry *registry, const call_optio
     self->await.release = op_release;
     self->registry = registry;
     self->push = push;
-    mw__registry_ref(registry);
+    mw__lua_registry_ref(registry);
     mw_time timeout = options->timeout == UNSET ? 0 : options->timeout ? options->timeout : 1;
     *ret_call = (mw_call){
         .timeout = timeout, .fail_fast = options->fail_fast, .fresh = options->fresh, .done = op_done, .arg = self};
     return self;
 }
 
-int mw__op_wait(lua_State *L, op_await *self, int status, const mw_error *err) {
+int mw__lua_op_wait(lua_State *L, op_await *self, int status, const mw_error *err) {
     if (status == MW_OK)
-        return mw__wait(L, self->registry->process, &self->await);
+        return mw__lua_wait(L, self->registry->process, &self->await);
     self->op = NULL;
     self->status = status;
     self->message = strdup(err->message);
@@ -167,7 +167,7 @@ static void set_integer(lua_State *L, const char *name, lua_Integer value) {
     lua_setfield(L, -2, name);
 }
 
-void mw__push_entry(lua_State *L, const mw_entry *entry, bool value) {
+void mw__lua_push_entry(lua_State *L, const mw_entry *entry, bool value) {
     lua_createtable(L, 0, 8);
     (void)lua_pushlstring(L, entry->path.data, entry->path.len);
     lua_setfield(L, -2, "path");
@@ -184,7 +184,7 @@ void mw__push_entry(lua_State *L, const mw_entry *entry, bool value) {
     lua_setfield(L, -2, "mtime");
 }
 
-void mw__push_written(lua_State *L, const mw_written *written, int path_index) {
+void mw__lua_push_written(lua_State *L, const mw_written *written, int path_index) {
     path_index = lua_absindex(L, path_index);
     lua_createtable(L, 0, 5);
     lua_pushvalue(L, path_index);
@@ -199,7 +199,7 @@ void mw__push_written(lua_State *L, const mw_written *written, int path_index) {
 static int push_one(lua_State *L, op_await *self) {
     if (self->entry_count == 0)
         return luaL_error(L, "a read succeeded without an entry");
-    mw__push_entry(L, self->entries, true);
+    mw__lua_push_entry(L, self->entries, true);
     return 1;
 }
 
@@ -216,14 +216,14 @@ static int push_names(lua_State *L, op_await *self) {
 static int push_list(lua_State *L, op_await *self) {
     lua_createtable(L, (int)self->entry_count, 0);
     for (size_t i = 0; i < self->entry_count; i++) {
-        mw__push_entry(L, &self->entries[i], true);
+        mw__lua_push_entry(L, &self->entries[i], true);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;
 }
 
 static int push_write(lua_State *L, op_await *self) {
-    mw__push_written(L, &self->single, 2);
+    mw__lua_push_written(L, &self->single, 2);
     return 1;
 }
 
@@ -237,15 +237,15 @@ static int push_true(lua_State *L, op_await *self) {
 typedef int read_fn(mw_registry *, mw_str path, const mw_call *call, mw_op **ret_op, mw_error *err);
 
 static int read_call(lua_State *L, const char *function, read_fn *submit, int (*push)(lua_State *, op_await *)) {
-    mw_lua_registry *registry = mw__check_registry(L, function);
-    mw_str path = mw__check_string(L, 2, function, "path");
-    call_options options = mw__call_options(L, 3, function, mw__read_options);
+    mw_lua_registry *registry = mw__lua_check_registry(L, function);
+    mw_str path = mw__lua_check_string(L, 2, function, "path");
+    call_options options = mw__lua_call_options(L, 3, function, mw__lua_read_options);
     if (!registry->registry)
-        return mw__closed(L, function);
+        return mw__lua_closed(L, function);
     mw_call call;
     mw_error err;
-    op_await *self = mw__op_begin(L, registry, &options, function, push, &call);
-    return mw__op_wait(L, self, submit(registry->registry, path, &call, &self->op, &err), &err);
+    op_await *self = mw__lua_op_begin(L, registry, &options, function, push, &call);
+    return mw__lua_op_wait(L, self, submit(registry->registry, path, &call, &self->op, &err), &err);
 }
 
 static int registry_get(lua_State *L) {
@@ -267,63 +267,63 @@ static int registry_list(lua_State *L) {
 /* ---- Writes ------------------------------------------------------------------------------------------------------ */
 
 static int registry_create(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "create");
-    mw_str path = mw__check_string(L, 2, "create", "path"), value = {"", 0};
+    mw_lua_registry *registry = mw__lua_check_registry(L, "create");
+    mw_str path = mw__lua_check_string(L, 2, "create", "path"), value = {"", 0};
     if (!lua_isnoneornil(L, 3))
-        value = mw__check_string(L, 3, "create", "value");
-    call_options options = mw__call_options(L, 4, "create", mw__write_options);
+        value = mw__lua_check_string(L, 3, "create", "value");
+    call_options options = mw__lua_call_options(L, 4, "create", mw__lua_write_options);
     if (!registry->registry)
-        return mw__closed(L, "create");
+        return mw__lua_closed(L, "create");
     mw_call call;
     mw_error err;
-    op_await *self = mw__op_begin(L, registry, &options, "create", push_write, &call);
-    mw__note_echo(registry->lua->current, path);
+    op_await *self = mw__lua_op_begin(L, registry, &options, "create", push_write, &call);
+    mw__lua_note_echo(registry->lua->current, path);
     int status = mw_create(registry->registry, path, value, options.ephemeral, &call, &self->op, &err);
-    return mw__op_wait(L, self, status, &err);
+    return mw__lua_op_wait(L, self, status, &err);
 }
 
 static int registry_put(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "put");
-    mw_str path = mw__check_string(L, 2, "put", "path"), value = mw__check_string(L, 3, "put", "value");
-    call_options options = mw__call_options(L, 4, "put", mw__write_options);
+    mw_lua_registry *registry = mw__lua_check_registry(L, "put");
+    mw_str path = mw__lua_check_string(L, 2, "put", "path"), value = mw__lua_check_string(L, 3, "put", "value");
+    call_options options = mw__lua_call_options(L, 4, "put", mw__lua_write_options);
     if (!registry->registry)
-        return mw__closed(L, "put");
+        return mw__lua_closed(L, "put");
     mw_call call;
     mw_error err;
-    op_await *self = mw__op_begin(L, registry, &options, "put", push_write, &call);
-    mw__note_echo(registry->lua->current, path);
+    op_await *self = mw__lua_op_begin(L, registry, &options, "put", push_write, &call);
+    mw__lua_note_echo(registry->lua->current, path);
     int status = mw_put(registry->registry, path, value, options.ephemeral, &call, &self->op, &err);
-    return mw__op_wait(L, self, status, &err);
+    return mw__lua_op_wait(L, self, status, &err);
 }
 
 static int registry_set(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "set");
-    mw_str path = mw__check_string(L, 2, "set", "path"), value = mw__check_string(L, 3, "set", "value");
-    call_options options = mw__call_options(L, 4, "set", mw__set_options);
+    mw_lua_registry *registry = mw__lua_check_registry(L, "set");
+    mw_str path = mw__lua_check_string(L, 2, "set", "path"), value = mw__lua_check_string(L, 3, "set", "value");
+    call_options options = mw__lua_call_options(L, 4, "set", mw__lua_set_options);
     if (!registry->registry)
-        return mw__closed(L, "set");
+        return mw__lua_closed(L, "set");
     mw_call call;
     mw_error err;
-    op_await *self = mw__op_begin(L, registry, &options, "set", push_write, &call);
-    mw__note_echo(registry->lua->current, path);
+    op_await *self = mw__lua_op_begin(L, registry, &options, "set", push_write, &call);
+    mw__lua_note_echo(registry->lua->current, path);
     int status = mw_set(registry->registry, path, value, options.version, &call, &self->op, &err);
-    return mw__op_wait(L, self, status, &err);
+    return mw__lua_op_wait(L, self, status, &err);
 }
 
 static int registry_delete(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "delete");
-    mw_str path = mw__check_string(L, 2, "delete", "path");
-    call_options options = mw__call_options(L, 3, "delete", mw__delete_options);
+    mw_lua_registry *registry = mw__lua_check_registry(L, "delete");
+    mw_str path = mw__lua_check_string(L, 2, "delete", "path");
+    call_options options = mw__lua_call_options(L, 3, "delete", mw__lua_delete_options);
     if (options.recursive && options.version != MW_VERSION_ANY)
-        return mw__bad_argument(L, "delete", "options", "'version' and 'recursive' exclude each other");
+        return mw__lua_bad_argument(L, "delete", "options", "'version' and 'recursive' exclude each other");
     if (!registry->registry)
-        return mw__closed(L, "delete");
+        return mw__lua_closed(L, "delete");
     mw_call call;
     mw_error err;
-    op_await *self = mw__op_begin(L, registry, &options, "delete", push_true, &call);
+    op_await *self = mw__lua_op_begin(L, registry, &options, "delete", push_true, &call);
     int status = options.recursive ? mw_delete_recursive(registry->registry, path, &call, &self->op, &err)
                                    : mw_delete(registry->registry, path, options.version, &call, &self->op, &err);
-    return mw__op_wait(L, self, status, &err);
+    return mw__lua_op_wait(L, self, status, &err);
 }
 
 /* ---- Looking at locks and sessions ------------------------------------------------------------------------------- */
@@ -365,32 +365,32 @@ static int push_sessions(lua_State *L, op_await *self) {
 }
 
 static int registry_queue(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "queue");
-    mw_str path = mw__check_string(L, 2, "queue", "path");
-    call_options options = mw__call_options(L, 3, "queue", mw__queue_options);
+    mw_lua_registry *registry = mw__lua_check_registry(L, "queue");
+    mw_str path = mw__lua_check_string(L, 2, "queue", "path");
+    call_options options = mw__lua_call_options(L, 3, "queue", mw__lua_queue_options);
     if (!registry->registry)
-        return mw__closed(L, "queue");
+        return mw__lua_closed(L, "queue");
     mw_call call;
     mw_error err;
-    op_await *self = mw__op_begin(L, registry, &options, "queue", push_queue, &call);
+    op_await *self = mw__lua_op_begin(L, registry, &options, "queue", push_queue, &call);
     mw_request_kind kind = options.recursive ? MW_READ_QUEUES : MW_READ_QUEUE;
-    return mw__op_wait(L, self, mw_inspect(registry->registry, kind, path, &call, &self->op, &err), &err);
+    return mw__lua_op_wait(L, self, mw_inspect(registry->registry, kind, path, &call, &self->op, &err), &err);
 }
 
 static int registry_sessions(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "sessions");
-    call_options options = mw__call_options(L, 2, "sessions", mw__read_options);
+    mw_lua_registry *registry = mw__lua_check_registry(L, "sessions");
+    call_options options = mw__lua_call_options(L, 2, "sessions", mw__lua_read_options);
     if (!registry->registry)
-        return mw__closed(L, "sessions");
+        return mw__lua_closed(L, "sessions");
     lua_settop(L, 1);
     mw_call call;
     mw_error err;
-    op_await *self = mw__op_begin(L, registry, &options, "sessions", push_sessions, &call);
+    op_await *self = mw__lua_op_begin(L, registry, &options, "sessions", push_sessions, &call);
     int status = mw_inspect(registry->registry, MW_READ_SESSIONS, mw_str_of("/"), &call, &self->op, &err);
-    return mw__op_wait(L, self, status, &err);
+    return mw__lua_op_wait(L, self, status, &err);
 }
 
-void mw__operations_open(lua_State *L) {
+void mw__lua_operations_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"get", registry_get},
                                        {"stat", registry_stat},
                                        {"children", registry_children},
@@ -402,5 +402,5 @@ void mw__operations_open(lua_State *L) {
                                        {"queue", registry_queue},
                                        {"sessions", registry_sessions},
                                        {NULL, NULL}};
-    mw__registry_methods(L, methods);
+    mw__lua_registry_methods(L, methods);
 }

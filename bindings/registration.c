@@ -33,7 +33,7 @@ static void answer(lua_registration *self) {
     mw_await *waiter = self->waiter;
     self->waiter = NULL;
     if (waiter)
-        mw__await_done(waiter);
+        mw__lua_await_done(waiter);
 }
 
 static void on_registered(void *arg, int status, const mw_error *error) {
@@ -54,7 +54,7 @@ static void close_registration(lua_registration *self) {
         return;
     mw_registration_free(self->registration);
     self->registration = NULL;
-    mw__member_remove(&self->member);
+    mw__lua_member_remove(&self->member);
     if (!self->answered) {
         self->status = MW_ECLOSED;
         (void)mw_fail(&self->error, MW_ECLOSED, "the registration was closed");
@@ -69,7 +69,7 @@ static void close_member(mw_member *member) {
 }
 
 static lua_registration *check_registration(lua_State *L, const char *function) {
-    return *(lua_registration **)mw__check_self(L, MW_CLASS_REGISTRATION, function);
+    return *(lua_registration **)mw__lua_check_self(L, MW_CLASS_REGISTRATION, function);
 }
 
 static void visible_drop(mw_await *await) {
@@ -77,19 +77,19 @@ static void visible_drop(mw_await *await) {
     if (self->waiter == await)
         self->waiter = NULL;
     close_registration(self); /* nobody has its handle */
-    mw__await_free(await);
+    mw__lua_await_free(await);
 }
 
 /* The handle is at 4. */
 static int visible_finish(lua_State *L, mw_await *await) {
     lua_registration *self = ((visible_await *)(void *)await)->owner;
-    mw__await_free(await);
+    mw__lua_await_free(await);
     if (self->status == MW_OK) {
         lua_settop(L, 4);
         return 1;
     }
     close_registration(self);
-    return mw__failure(L, self->status, self->error.message, (mw_str){self->path, self->path_len}, self->backend);
+    return mw__lua_failure(L, self->status, self->error.message, (mw_str){self->path, self->path_len}, self->backend);
 }
 
 static lua_registration *new_registration(lua_State *L, const mw_lua_registry *registry, mw_str path) {
@@ -116,19 +116,19 @@ static lua_registration *new_registration(lua_State *L, const mw_lua_registry *r
 
 static int registry_register(lua_State *L) {
     static const mw_option_spec specs[] = {{"timeout", MW_OPTION_DURATION, 0, NULL}, {NULL, 0, 0, NULL}};
-    mw_lua_registry *registry = mw__check_registry(L, "register");
-    mw_str path = mw__check_string(L, 2, "register", "path");
-    mw_str value = mw__check_string(L, 3, "register", "value");
+    mw_lua_registry *registry = mw__lua_check_registry(L, "register");
+    mw_str path = mw__lua_check_string(L, 2, "register", "path");
+    mw_str value = mw__lua_check_string(L, 3, "register", "value");
     mw_time timeout = DEFAULT_TIMEOUT;
-    mw__check_options(L, 4, "register", specs, &timeout);
+    mw__lua_check_options(L, 4, "register", specs, &timeout);
     if (!registry->registry)
-        return mw__closed(L, "register");
-    mw__must_be_able_to_wait(L, "register");
+        return mw__lua_closed(L, "register");
+    mw__lua_must_be_able_to_wait(L, "register");
     lua_settop(L, 3);
     lua_registration *self = new_registration(L, registry, path);
     lua_pushvalue(L, 4);
     self->self_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    visible_await *wait = mw__await_new(self->lua, sizeof *wait, visible_finish, visible_drop);
+    visible_await *wait = mw__lua_await_new(self->lua, sizeof *wait, visible_finish, visible_drop);
     if (!wait)
         return luaL_error(L, "not enough memory");
     wait->owner = self;
@@ -136,24 +136,24 @@ static int registry_register(lua_State *L) {
     int status = mw_register(registry->registry, path, value, timeout ? timeout : 1, &registration_events, self,
                              &self->registration, &err);
     if (status != MW_OK) {
-        mw__await_free(&wait->await);
+        mw__lua_await_free(&wait->await);
         luaL_unref(L, LUA_REGISTRYINDEX, self->self_ref);
         self->self_ref = LUA_NOREF;
-        return mw__failure(L, status, err.message, path, registry->backend);
+        return mw__lua_failure(L, status, err.message, path, registry->backend);
     }
-    mw__member_add(registry, &self->member, close_member);
+    mw__lua_member_add(registry, &self->member, close_member);
     self->waiter = &wait->await;
-    return mw__wait(L, registry->process, &wait->await);
+    return mw__lua_wait(L, registry->process, &wait->await);
 }
 
 static int registration_set(lua_State *L) {
     lua_registration *self = check_registration(L, "set");
-    mw_str value = mw__check_string(L, 2, "set", "value"), path = {self->path, self->path_len};
+    mw_str value = mw__lua_check_string(L, 2, "set", "value"), path = {self->path, self->path_len};
     mw_error err;
     (void)mw_fail(&err, MW_ECLOSED, "the registration was closed");
     int status = self->registration ? mw_registration_set(self->registration, value, &err) : MW_ECLOSED;
     if (status != MW_OK)
-        return mw__failure(L, status, err.message, path, self->backend);
+        return mw__lua_failure(L, status, err.message, path, self->backend);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -166,7 +166,7 @@ static int registration_close(lua_State *L) {
 static int registration_gc(lua_State *L) {
     lua_registration **box = lua_touserdata(L, 1);
     lua_registration *self = *box;
-    if (!self || mw__forked(self->lua))
+    if (!self || mw__lua_forked(self->lua))
         return 0;
     close_registration(self);
     free(self);
@@ -188,10 +188,10 @@ static int registration_index(lua_State *L) {
     return 1;
 }
 
-void mw__registration_open(lua_State *L) {
+void mw__lua_registration_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"set", registration_set}, {"close", registration_close}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", registration_gc}, {"__close", registration_close}, {NULL, NULL}};
     static const luaL_Reg on_registry[] = {{"register", registry_register}, {NULL, NULL}};
-    mw__class(L, MW_CLASS_REGISTRATION, methods, meta, registration_index);
-    mw__registry_methods(L, on_registry);
+    mw__lua_class(L, MW_CLASS_REGISTRATION, methods, meta, registration_index);
+    mw__lua_registry_methods(L, on_registry);
 }

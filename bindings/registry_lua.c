@@ -12,7 +12,7 @@
 
 /* ---- Members ----------------------------------------------------------------------------------------------------- */
 
-void mw__member_add(mw_lua_registry *registry, mw_member *member, void (*close)(mw_member *)) {
+void mw__lua_member_add(mw_lua_registry *registry, mw_member *member, void (*close)(mw_member *)) {
     member->registry = registry;
     member->close = close;
     member->prev = NULL;
@@ -22,7 +22,7 @@ void mw__member_add(mw_lua_registry *registry, mw_member *member, void (*close)(
     registry->members = member;
 }
 
-void mw__member_remove(mw_member *member) {
+void mw__lua_member_remove(mw_member *member) {
     if (!member->registry)
         return;
     if (member->next)
@@ -47,11 +47,11 @@ static void close_members(mw_lua_registry *registry, bool late) {
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
 
-void mw__registry_ref(mw_lua_registry *registry) {
+void mw__lua_registry_ref(mw_lua_registry *registry) {
     registry->refs++;
 }
 
-void mw__registry_unref(mw_lua_registry *registry) {
+void mw__lua_registry_unref(mw_lua_registry *registry) {
     if (--registry->refs == 0)
         free(registry);
 }
@@ -80,13 +80,13 @@ static void closed(void *arg) {
         process->registries = registry->next;
     for (mw_await *waiter; (waiter = registry->close_waiters);) {
         registry->close_waiters = waiter->link;
-        mw__await_done(waiter);
+        mw__lua_await_done(waiter);
     }
-    mw__closer_poke(registry->lua);
-    mw__registry_unref(registry);
+    mw__lua_closer_poke(registry->lua);
+    mw__lua_registry_unref(registry);
 }
 
-void mw__registry_close(mw_lua_registry *registry, mw_time patience, bool abandon) {
+void mw__lua_registry_close(mw_lua_registry *registry, mw_time patience, bool abandon) {
     if (registry->closing || !registry->registry)
         return;
     registry->closing = true;
@@ -100,15 +100,15 @@ void mw__registry_close(mw_lua_registry *registry, mw_time patience, bool abando
         mw_registry_close(registry->registry, patience, closed, registry);
 }
 
-int mw__closed(lua_State *L, const char *what) {
+int mw__lua_closed(lua_State *L, const char *what) {
     mw_str none = {0};
     char text[96];
     (void)snprintf(text, sizeof text, "%s: the registry is closed", what);
-    return mw__failure(L, MW_ECLOSED, text, none, NULL);
+    return mw__lua_failure(L, MW_ECLOSED, text, none, NULL);
 }
 
-mw_lua_registry *mw__check_registry(lua_State *L, const char *function) {
-    mw_lua_registry **box = mw__check_self(L, MW_CLASS_REGISTRY, function);
+mw_lua_registry *mw__lua_check_registry(lua_State *L, const char *function) {
+    mw_lua_registry **box = mw__lua_check_self(L, MW_CLASS_REGISTRY, function);
     return *box;
 }
 
@@ -130,7 +130,7 @@ static mw_lua_registry *push_registry(lua_State *L, mw_process *process, const c
 }
 
 void mw_lua_push_registry(lua_State *L, mw_registry *core, bool own) {
-    mw_lua_registry *registry = push_registry(L, mw__process_real(L), mw_registry_backend_name(core));
+    mw_lua_registry *registry = push_registry(L, mw__lua_process_real(L), mw_registry_backend_name(core));
     registry->registry = core;
     registry->own = own;
     add_to_process(registry);
@@ -145,9 +145,9 @@ static void take_options(lua_State *L, int index, mw_option *out) {
     lua_pushnil(L);
     while (lua_next(L, index)) {
         if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-            (void)mw__bad_argument(L, "open", "options", "texts expected");
+            (void)mw__lua_bad_argument(L, "open", "options", "texts expected");
         if (count == OPTIONS_MAX)
-            (void)mw__bad_argument(L, "open", "options", "at most %d expected", OPTIONS_MAX);
+            (void)mw__lua_bad_argument(L, "open", "options", "at most %d expected", OPTIONS_MAX);
         out[count].key = lua_tostring(L, -2);
         out[count++].value = lua_tostring(L, -1);
         lua_pop(L, 1);
@@ -158,18 +158,18 @@ static void take_options(lua_State *L, int index, mw_option *out) {
 /* Which table, and where it runs: a host that was given, else the world of the server, else here. */
 static int choose(lua_State *L, const mw_backend **ret_backend, mw_process **ret_process, mw_error *err) {
     mw_lua_world *world = NULL;
-    const mw_backend *backend = mw__to_server(L, 1, &world);
-    mw_process *process = lua_isnoneornil(L, 2) ? NULL : mw__to_process(L, 2);
+    const mw_backend *backend = mw__lua_to_server(L, 1, &world);
+    mw_process *process = lua_isnoneornil(L, 2) ? NULL : mw__lua_to_process(L, 2);
     if (!process && !lua_isnoneornil(L, 2))
-        return mw__wrong_type(L, "open", "host", "a host of an open world", 2);
+        return mw__lua_wrong_type(L, "open", "host", "a host of an open world", 2);
     bool memory = backend || strcmp(luaL_checkstring(L, 1), "memory") == 0;
     if (!process) {
-        process = memory ? mw__process_here(L) : mw__process_real(L);
+        process = memory ? mw__lua_process_here(L) : mw__lua_process_real(L);
         if (backend && process->world != world)
-            process = world ? mw__world_main(L, world) : mw__process_real(L);
+            process = world ? mw__lua_world_main(L, world) : mw__lua_process_real(L);
     }
     if (process->killed)
-        return mw__bad_argument(L, "open", "host", "it was killed");
+        return mw__lua_bad_argument(L, "open", "host", "it was killed");
     int status = MW_OK;
     if (!backend && memory)
         backend = &mw_backend_memory;
@@ -188,11 +188,11 @@ static int core_open(lua_State *L) {
     mw_option options[OPTIONS_MAX + 1];
     mw_str none = {0};
     lua_settop(L, 7);
-    if (mw__lua(L)->closing)
-        return mw__closed(L, "open");
+    if (mw__lua_context(L)->closing)
+        return mw__lua_closed(L, "open");
     int status = choose(L, &backend, &process, &err);
     if (status != MW_OK)
-        return mw__failure(L, status, err.message, none, luaL_optstring(L, 1, NULL));
+        return mw__lua_failure(L, status, err.message, none, luaL_optstring(L, 1, NULL));
     take_options(L, 3, options);
     mw_registry_config config = {.host = process->host,
                                  .backend = backend,
@@ -200,7 +200,7 @@ static int core_open(lua_State *L) {
                                  .name_space = luaL_optstring(L, 4, NULL),
                                  .name = luaL_optstring(L, 5, NULL)};
     if (!lua_isnil(L, 6))
-        config.op_timeout = mw__check_duration(L, 6, "open", "op_timeout");
+        config.op_timeout = mw__lua_check_duration(L, 6, "open", "op_timeout");
     mw_lua_registry *registry = push_registry(L, process, backend->name);
     if (lua_toboolean(L, 7)) {
         status = mw_trace_backend_new(backend, &registry->trace, &err);
@@ -211,7 +211,7 @@ static int core_open(lua_State *L) {
     if (status != MW_OK) {
         mw_trace_backend_free(registry->trace);
         registry->trace = NULL;
-        return mw__failure(L, status, err.message, none, backend->name);
+        return mw__lua_failure(L, status, err.message, none, backend->name);
     }
     registry->own = true;
     add_to_process(registry);
@@ -223,12 +223,12 @@ static int core_options_of(lua_State *L) {
     mw_error err;
     mw_lua_world *world = NULL;
     mw_str none = {0};
-    const mw_backend *backend = mw__to_server(L, 1, &world);
+    const mw_backend *backend = mw__lua_to_server(L, 1, &world);
     if (!backend && strcmp(luaL_checkstring(L, 1), "memory") == 0)
         backend = &mw_backend_memory;
     int status = backend ? MW_OK : mw_backend_find(luaL_checkstring(L, 1), NULL, &backend, &err);
     if (status != MW_OK)
-        return mw__failure(L, status, err.message, none, lua_tostring(L, 1));
+        return mw__lua_failure(L, status, err.message, none, lua_tostring(L, 1));
     lua_newtable(L);
     for (const mw_requirement *one = backend->options; one->key; one++) {
         lua_createtable(L, 0, 5);
@@ -262,7 +262,7 @@ static void connect_release(mw_await *await) {
     connect_await *self = (connect_await *)(void *)await;
     mw_unlisten(self->listener);
     mw_timer_stop(self->registry->process->host, &self->timer);
-    mw__registry_unref(self->registry);
+    mw__lua_registry_unref(self->registry);
 }
 
 static void connect_heard(void *arg, const mw_connection_event *event) {
@@ -273,7 +273,7 @@ static void connect_heard(void *arg, const mw_connection_event *event) {
     if (self->await.done || (!connected && event->state != MW_CLOSED))
         return;
     self->status = connected ? MW_OK : MW_ECLOSED;
-    mw__await_done(&self->await);
+    mw__lua_await_done(&self->await);
 }
 
 static void connect_late(mw_timer *timer) {
@@ -281,7 +281,7 @@ static void connect_late(mw_timer *timer) {
     if (self->await.done)
         return;
     self->status = MW_ETIMEOUT;
-    mw__await_done(&self->await);
+    mw__lua_await_done(&self->await);
 }
 
 static int connect_finish(lua_State *L, mw_await *await) {
@@ -290,25 +290,25 @@ static int connect_finish(lua_State *L, mw_await *await) {
     char text[320];
     if (self->status == MW_OK) {
         lua_pushboolean(L, 1);
-        mw__await_free(await);
+        mw__lua_await_free(await);
         return 1;
     }
     (void)snprintf(text, sizeof text, "%s%s%s",
                    self->status == MW_ETIMEOUT ? "not connected in time" : "connecting has failed",
                    self->reason[0] ? ": " : "", self->reason);
-    int count = mw__failure(L, self->status, text, none, self->registry->backend);
-    mw__await_free(await);
+    int count = mw__lua_failure(L, self->status, text, none, self->registry->backend);
+    mw__lua_await_free(await);
     return count;
 }
 
 /* connected(registry, timeout): true, or nil, err */
 static int core_connected(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "open");
-    mw_time timeout = mw__check_duration(L, 2, "open", "wait");
+    mw_lua_registry *registry = mw__lua_check_registry(L, "open");
+    mw_time timeout = mw__lua_check_duration(L, 2, "open", "wait");
     if (!registry->registry)
-        return mw__closed(L, "open");
-    mw__must_be_able_to_wait(L, "open");
-    connect_await *self = mw__await_new(registry->lua, sizeof *self, connect_finish, mw__await_free);
+        return mw__lua_closed(L, "open");
+    mw__lua_must_be_able_to_wait(L, "open");
+    connect_await *self = mw__lua_await_new(registry->lua, sizeof *self, connect_finish, mw__lua_await_free);
     if (!self)
         return luaL_error(L, "not enough memory");
     self->await.release = connect_release;
@@ -318,7 +318,7 @@ static int core_connected(lua_State *L) {
     self->listener = mw_listen(registry->registry, connect_heard, self);
     if (timeout != MW_FOREVER)
         (void)mw_timer_start(registry->process->host, &self->timer, timeout);
-    return mw__wait(L, registry->process, &self->await);
+    return mw__lua_wait(L, registry->process, &self->await);
 }
 
 /* ---- Closing ----------------------------------------------------------------------------------------------------- */
@@ -329,7 +329,7 @@ typedef struct close_await {
 } close_await;
 
 static void close_release(mw_await *await) {
-    mw__registry_unref(((close_await *)(void *)await)->registry);
+    mw__lua_registry_unref(((close_await *)(void *)await)->registry);
 }
 
 static void close_drop(mw_await *await) {
@@ -338,16 +338,16 @@ static void close_drop(mw_await *await) {
         at = &(*at)->link;
     if (*at)
         *at = await->link;
-    mw__await_free(await);
+    mw__lua_await_free(await);
 }
 
 static int close_finish(lua_State *L, mw_await *await) {
-    mw__await_free(await);
+    mw__lua_await_free(await);
     return 0;
 }
 
 static int wait_closed(lua_State *L, mw_lua_registry *registry) {
-    close_await *self = mw__await_new(registry->lua, sizeof *self, close_finish, close_drop);
+    close_await *self = mw__lua_await_new(registry->lua, sizeof *self, close_finish, close_drop);
     if (!self)
         return luaL_error(L, "not enough memory");
     self->await.release = close_release;
@@ -355,47 +355,47 @@ static int wait_closed(lua_State *L, mw_lua_registry *registry) {
     registry->refs++;
     self->await.link = registry->close_waiters;
     registry->close_waiters = &self->await;
-    return mw__wait(L, registry->process, &self->await);
+    return mw__lua_wait(L, registry->process, &self->await);
 }
 
 static int registry_close(lua_State *L) {
     static const mw_option_spec specs[] = {{"patience", MW_OPTION_DURATION, 0, NULL}, {NULL, 0, 0, NULL}};
-    mw_lua_registry *registry = mw__check_registry(L, "close");
+    mw_lua_registry *registry = mw__lua_check_registry(L, "close");
     mw_time patience = DEFAULT_PATIENCE;
-    mw__check_options(L, 2, "close", specs, &patience);
+    mw__lua_check_options(L, 2, "close", specs, &patience);
     if (!registry->registry)
         return 0;
     if (!registry->closing)
-        mw__must_be_able_to_wait(L, "close");
-    mw__registry_close(registry, patience, false);
+        mw__lua_must_be_able_to_wait(L, "close");
+    mw__lua_registry_close(registry, patience, false);
     return registry->registry ? wait_closed(L, registry) : 0;
 }
 
 /* A to-be-closed registry: awaited where that is possible. */
 static int registry_scope_end(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "close");
+    mw_lua_registry *registry = mw__lua_check_registry(L, "close");
     mw_lua *lua = registry->lua;
     if (!registry->registry)
         return 0;
-    mw__registry_close(registry, DEFAULT_PATIENCE, false);
+    mw__lua_registry_close(registry, DEFAULT_PATIENCE, false);
     bool stuck = registry->process->paused || registry->process->killed;
     bool can_wait = lua->current ? lua->current->co == L && lua_isyieldable(L) : !lua->looping && !stuck;
     return registry->registry && can_wait ? wait_closed(L, registry) : 0;
 }
 
 static int registry_abandon(lua_State *L) {
-    mw__registry_close(mw__check_registry(L, "abandon"), 0, true);
+    mw__lua_registry_close(mw__lua_check_registry(L, "abandon"), 0, true);
     return 0;
 }
 
 static int registry_gc(lua_State *L) {
     mw_lua_registry **box = lua_touserdata(L, 1);
     mw_lua_registry *registry = *box;
-    if (!registry || mw__forked(registry->lua))
+    if (!registry || mw__lua_forked(registry->lua))
         return 0;
     if (registry->registry && registry->own)
-        mw__registry_close(registry, DEFAULT_PATIENCE, false);
-    mw__registry_unref(registry);
+        mw__lua_registry_close(registry, DEFAULT_PATIENCE, false);
+    mw__lua_registry_unref(registry);
     *box = NULL;
     return 0;
 }
@@ -403,13 +403,13 @@ static int registry_gc(lua_State *L) {
 /* ---- State ------------------------------------------------------------------------------------------------------- */
 
 static int registry_state(lua_State *L) {
-    const mw_lua_registry *registry = mw__check_registry(L, "state");
+    const mw_lua_registry *registry = mw__lua_check_registry(L, "state");
     lua_pushstring(L, mw_state_text(registry->registry ? mw_registry_state(registry->registry) : MW_CLOSED));
     return 1;
 }
 
 static int registry_session(lua_State *L) {
-    const mw_lua_registry *registry = mw__check_registry(L, "session");
+    const mw_lua_registry *registry = mw__lua_check_registry(L, "session");
     mw_session_id id = registry->registry ? mw_registry_session(registry->registry) : 0;
     if (id)
         lua_pushinteger(L, (lua_Integer)id);
@@ -419,7 +419,7 @@ static int registry_session(lua_State *L) {
 }
 
 static int registry_stats(lua_State *L) {
-    const mw_lua_registry *registry = mw__check_registry(L, "stats");
+    const mw_lua_registry *registry = mw__lua_check_registry(L, "stats");
     mw_backend_stats stats = {0};
     if (registry->registry)
         mw_registry_stats(registry->registry, &stats);
@@ -442,26 +442,26 @@ static int registry_stats(lua_State *L) {
 }
 
 static int registry_handles(lua_State *L) {
-    const mw_lua_registry *registry = mw__check_registry(L, "handles");
+    const mw_lua_registry *registry = mw__lua_check_registry(L, "handles");
     lua_pushinteger(L, registry->registry ? (lua_Integer)mw_registry_handles(registry->registry) : 0);
     return 1;
 }
 
 static int registry_tostring(lua_State *L) {
-    const mw_lua_registry *registry = mw__check_registry(L, "tostring");
+    const mw_lua_registry *registry = mw__lua_check_registry(L, "tostring");
     (void)lua_pushfstring(L, "registry (%s, %s)", registry->backend,
                           mw_state_text(registry->registry ? mw_registry_state(registry->registry) : MW_CLOSED));
     return 1;
 }
 
-void mw__registry_methods(lua_State *L, const luaL_Reg *methods) {
+void mw__lua_registry_methods(lua_State *L, const luaL_Reg *methods) {
     (void)lua_getfield(L, -1, "classes");
     (void)lua_getfield(L, -1, MW_CLASS_REGISTRY);
     luaL_setfuncs(L, methods, 0);
     lua_pop(L, 2);
 }
 
-void mw__registry_open(lua_State *L) {
+void mw__lua_registry_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"close", registry_close},
                                        {"abandon", registry_abandon},
                                        {"state", registry_state},
@@ -473,13 +473,13 @@ void mw__registry_open(lua_State *L) {
         {"__gc", registry_gc}, {"__close", registry_scope_end}, {"__tostring", registry_tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"open", core_open}, {"options_of", core_options_of}, {"connected", core_connected}, {NULL, NULL}};
-    mw__class(L, MW_CLASS_REGISTRY, methods, meta, NULL);
+    mw__lua_class(L, MW_CLASS_REGISTRY, methods, meta, NULL);
     luaL_setfuncs(L, functions, 0);
-    mw__operations_open(L);
-    mw__txn_open(L);
-    mw__subscription_open(L);
-    mw__connection_open(L);
-    mw__lock_open(L);
-    mw__election_open(L);
-    mw__registration_open(L);
+    mw__lua_operations_open(L);
+    mw__lua_txn_open(L);
+    mw__lua_subscription_open(L);
+    mw__lua_connection_open(L);
+    mw__lua_lock_open(L);
+    mw__lua_election_open(L);
+    mw__lua_registration_open(L);
 }

@@ -9,7 +9,7 @@
 
 /* ---- Queues ------------------------------------------------------------------------------------------------------ */
 
-void mw__queue_push(mw_run_queue *queue, mw_runnable *item) {
+void mw__lua_queue_push(mw_run_queue *queue, mw_runnable *item) {
     if (item->queue)
         return;
     item->queue = queue;
@@ -22,7 +22,7 @@ void mw__queue_push(mw_run_queue *queue, mw_runnable *item) {
     queue->last = item;
 }
 
-void mw__queue_remove(mw_runnable *item) {
+void mw__lua_queue_remove(mw_runnable *item) {
     mw_run_queue *queue = item->queue;
     if (!queue)
         return;
@@ -41,12 +41,12 @@ void mw__queue_remove(mw_runnable *item) {
 
 static void run_urgent(mw_process *process) {
     for (mw_runnable *item; (item = process->urgent.first);) {
-        mw__queue_remove(item);
+        mw__lua_queue_remove(item);
         item->run(item);
     }
 }
 
-void mw__process_check(mw_process *process) {
+void mw__lua_process_check(mw_process *process) {
     for (mw_lua_registry *one = process->registries; one; one = one->next) {
         if (one->registry && !one->closing)
             mw_registry_check_session(one->registry);
@@ -59,27 +59,27 @@ static void turn(mw_defer *defer) {
     run_urgent(process);
     for (int i = 0; i < BATCH && process->ready.first; i++) {
         mw_runnable *item = process->ready.first;
-        mw__process_check(process);
+        mw__lua_process_check(process);
         if (process->ready.first != item) /* `lost` has ended it */
             continue;
-        mw__queue_remove(item);
+        mw__lua_queue_remove(item);
         item->run(item);
     }
     if (process->ready.first || process->urgent.first)
         mw_defer_run(process->host, &process->turn);
 }
 
-void mw__process_ready(mw_process *process, mw_runnable *item) {
-    mw__queue_push(&process->ready, item);
+void mw__lua_process_ready(mw_process *process, mw_runnable *item) {
+    mw__lua_queue_push(&process->ready, item);
     mw_defer_run(process->host, &process->turn);
 }
 
-void mw__process_urgent(mw_process *process, mw_runnable *item) {
-    mw__queue_push(&process->urgent, item);
+void mw__lua_process_urgent(mw_process *process, mw_runnable *item) {
+    mw__lua_queue_push(&process->urgent, item);
     mw_defer_run(process->host, &process->turn);
 }
 
-void mw__process_init(mw_process *process, mw_lua *lua, mw_host *host, mw_lua_world *world) {
+void mw__lua_process_init(mw_process *process, mw_lua *lua, mw_host *host, mw_lua_world *world) {
     process->lua = lua;
     process->host = host;
     process->world = world;
@@ -88,7 +88,7 @@ void mw__process_init(mw_process *process, mw_lua *lua, mw_host *host, mw_lua_wo
     lua->processes = process;
 }
 
-void mw__process_release(mw_process *process) {
+void mw__lua_process_release(mw_process *process) {
     mw_process **at = &process->lua->processes;
     while (*at && *at != process)
         at = &(*at)->next;
@@ -99,7 +99,7 @@ void mw__process_release(mw_process *process) {
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
-void *mw__await_new(mw_lua *lua, size_t size, int (*finish)(lua_State *, mw_await *), void (*drop)(mw_await *)) {
+void *mw__lua_await_new(mw_lua *lua, size_t size, int (*finish)(lua_State *, mw_await *), void (*drop)(mw_await *)) {
     mw_await *await = calloc(1, size);
     if (!await)
         return NULL;
@@ -113,7 +113,7 @@ void *mw__await_new(mw_lua *lua, size_t size, int (*finish)(lua_State *, mw_awai
     return await;
 }
 
-void mw__await_free(mw_await *await) {
+void mw__lua_await_free(mw_await *await) {
     if (await->next)
         await->next->prev = await->prev;
     if (await->prev)
@@ -125,10 +125,10 @@ void mw__await_free(mw_await *await) {
     free(await);
 }
 
-void mw__await_done(mw_await *await) {
+void mw__lua_await_done(mw_await *await) {
     await->done = true;
     if (await->task)
-        mw__process_ready(await->task->process, &await->task->run);
+        mw__lua_process_ready(await->task->process, &await->task->run);
 }
 
 static void raise_if_cancelled(lua_State *L, mw_task *task) {
@@ -136,14 +136,14 @@ static void raise_if_cancelled(lua_State *L, mw_task *task) {
         return;
     task->raise = false;
     mw_str none = {0};
-    mw__push_error(L, MW_ECANCELLED, "the task was cancelled", none, NULL);
+    mw__lua_push_error(L, MW_ECANCELLED, "the task was cancelled", none, NULL);
     (void)lua_error(L);
 }
 
-void mw__must_be_able_to_wait(lua_State *L, const char *what) {
-    mw_lua *lua = mw__lua(L);
+void mw__lua_must_be_able_to_wait(lua_State *L, const char *what) {
+    mw_lua *lua = mw__lua_context(L);
     if (!lua->current) {
-        if (mw__forked(lua))
+        if (mw__lua_forked(lua))
             (void)luaL_error(L, "'%s' cannot be used in a forked child: its connections belong to the parent", what);
         if (lua->looping)
             (void)luaL_error(L, "'%s' cannot wait here (in a finalizer, or in a callback of the loop)", what);
@@ -157,7 +157,7 @@ void mw__must_be_able_to_wait(lua_State *L, const char *what) {
 }
 
 static int resumed(lua_State *L, int status, lua_KContext context) {
-    raise_if_cancelled(L, mw__lua(L)->current);
+    raise_if_cancelled(L, mw__lua_context(L)->current);
     mw_await *await = (mw_await *)context;
     return await->finish(L, await);
 }
@@ -165,7 +165,7 @@ static int resumed(lua_State *L, int status, lua_KContext context) {
 /* One turn of the loop that `process` lives on; false = nothing is left to do. */
 static bool step(mw_lua *lua, mw_process *process) {
     if (process->world)
-        return mw__world_step(process->world);
+        return mw__lua_world_step(process->world);
     if (lua->config.step)
         return lua->config.step(lua->config.step_arg, true);
     return mw_uv_host_step(process->host, true);
@@ -186,7 +186,7 @@ static int wait_outside(lua_State *L, mw_process *process, mw_await *await) {
     while (!await->done && alive)
         alive = step(lua, process);
     if (await->done)
-        mw__process_check(process);
+        mw__lua_process_check(process);
     lua->looping--;
     if (!await->done) {
         await->drop(await);
@@ -195,7 +195,7 @@ static int wait_outside(lua_State *L, mw_process *process, mw_await *await) {
     return await->finish(L, await);
 }
 
-int mw__wait(lua_State *L, mw_process *process, mw_await *await) {
+int mw__lua_wait(lua_State *L, mw_process *process, mw_await *await) {
     mw_task *task = await->lua->current;
     if (!task)
         return wait_outside(L, process, await);

@@ -28,11 +28,11 @@ static const mw_option_spec specs[] = {
     {"session_timeout", MW_OPTION_DURATION, offsetof(server_options, session_timeout), NULL},
     {NULL, 0, 0, NULL}};
 
-int mw__push_server(lua_State *L, int index, mw_host *host, mw_lua_world *world, mw_lua_server **list) {
+int mw__lua_push_server(lua_State *L, int index, mw_host *host, mw_lua_world *world, mw_lua_server **list) {
     server_options options = {.seed = 1};
-    mw__check_options(L, index, "memory_server", specs, &options);
+    mw__lua_check_options(L, index, "memory_server", specs, &options);
     if (options.log_size < 0)
-        return mw__bad_argument(L, "memory_server", "log_size", "0 or more expected");
+        return mw__lua_bad_argument(L, "memory_server", "log_size", "0 or more expected");
     server_box *box = lua_newuserdatauv(L, sizeof *box, 1);
     memset(box, 0, sizeof *box);
     luaL_setmetatable(L, MW_CLASS_SERVER);
@@ -56,7 +56,7 @@ int mw__push_server(lua_State *L, int index, mw_host *host, mw_lua_world *world,
     return 1;
 }
 
-void mw__servers_free(mw_lua_server **list) {
+void mw__lua_servers_free(mw_lua_server **list) {
     while (*list) {
         mw_lua_server *self = *list;
         *list = self->next;
@@ -66,26 +66,26 @@ void mw__servers_free(mw_lua_server **list) {
 }
 
 static mw_lua_server *check_server(lua_State *L, const char *function) {
-    server_box *box = mw__check_self(L, MW_CLASS_SERVER, function);
-    if (box->world && !mw__world_is_open(box->world))
+    server_box *box = mw__lua_check_self(L, MW_CLASS_SERVER, function);
+    if (box->world && !mw__lua_world_is_open(box->world))
         (void)luaL_error(L, "bad argument 'self' to '%s': its world is closed", function);
     return box->server;
 }
 
-const mw_backend *mw__to_server(lua_State *L, int index, mw_lua_world **ret_world) {
+const mw_backend *mw__lua_to_server(lua_State *L, int index, mw_lua_world **ret_world) {
     server_box *box = luaL_testudata(L, index, MW_CLASS_SERVER);
     if (!box)
         return NULL;
-    if (box->world && !mw__world_is_open(box->world))
-        (void)mw__bad_argument(L, "open", "server", "its world is closed");
+    if (box->world && !mw__lua_world_is_open(box->world))
+        (void)mw__lua_bad_argument(L, "open", "server", "its world is closed");
     *ret_world = box->world;
     return mw_memory_backend(box->server->server);
 }
 
 /* memory_server{...}: on the real host, for programs that want several registries in one process. */
 static int core_memory_server(lua_State *L) {
-    mw_process *process = mw__process_real(L);
-    return mw__push_server(L, 1, process->host, NULL, &process->lua->servers);
+    mw_process *process = mw__lua_process_real(L);
+    return mw__lua_push_server(L, 1, process->host, NULL, &process->lua->servers);
 }
 
 static int server_revision(lua_State *L) {
@@ -112,9 +112,9 @@ static int server_count(lua_State *L) {
     return 1;
 }
 
-void mw__server_open(lua_State *L) {
+void mw__lua_server_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"revision", server_revision}, {"count", server_count}, {NULL, NULL}};
-    mw__class(L, MW_CLASS_SERVER, methods, NULL, NULL);
+    mw__lua_class(L, MW_CLASS_SERVER, methods, NULL, NULL);
     lua_pushcfunction(L, core_memory_server);
     lua_setfield(L, -2, "memory_server");
 }

@@ -41,7 +41,7 @@ typedef struct mw_lua_subscription {
 static void unref(subscription *sub) {
     if (--sub->refs)
         return;
-    mw__lanes_clear(&sub->lanes);
+    mw__lua_lanes_clear(&sub->lanes);
     free(sub->failure_text);
     free(sub);
 }
@@ -53,7 +53,7 @@ static bool reacts(const subscription *sub) {
 static void wake(mw_await **list) {
     for (mw_await *await; (await = *list);) {
         *list = await->link;
-        mw__await_done(await);
+        mw__lua_await_done(await);
     }
 }
 
@@ -69,9 +69,9 @@ static void close_subscription(subscription *sub) {
     sub->closed = true;
     mw_unsubscribe(sub->subscription);
     sub->subscription = NULL;
-    mw__member_remove(&sub->member);
-    mw__queue_remove(&sub->run);
-    mw__lanes_clear(&sub->lanes);
+    mw__lua_member_remove(&sub->member);
+    mw__lua_queue_remove(&sub->run);
+    mw__lua_lanes_clear(&sub->lanes);
     wake(&sub->waiters);
     wake(&sub->sync_waiters);
     let_go(sub);
@@ -137,18 +137,18 @@ static void reaction_ended(mw_task *task) {
     if (lane) {
         lane->running = NULL;
         if (lane->first)
-            mw__lane_wait(&sub->lanes, lane);
+            mw__lua_lane_wait(&sub->lanes, lane);
         else
-            mw__lane_free(&sub->lanes, lane);
+            mw__lua_lane_free(&sub->lanes, lane);
     }
     if (!sub->closed && (sub->lanes.wait_first || sub->lanes.first || sub->lanes.synced))
-        mw__process_ready(sub->process, &sub->run);
+        mw__lua_process_ready(sub->process, &sub->run);
     free(note);
     unref(sub);
 }
 
 /* The running reaction has written what it reacts to. */
-void mw__note_echo(mw_task *task, mw_str path) {
+void mw__lua_note_echo(mw_task *task, mw_str path) {
     if (!task || task->ended != reaction_ended)
         return;
     const mw_note *note = task->arg;
@@ -156,13 +156,13 @@ void mw__note_echo(mw_task *task, mw_str path) {
     if (!mw_str_equal(note->event.entry.path, path))
         return;
     sub->echo = true;
-    sub->echo_hash = mw__path_hash(path);
+    sub->echo_hash = mw__lua_path_hash(path);
 }
 
 static void notice_echo(subscription *sub, const mw_note *note) {
     if (!sub->echo && !sub->echoes)
         return;
-    if (mw__path_hash(note->event.entry.path) != sub->echo_hash)
+    if (mw__lua_path_hash(note->event.entry.path) != sub->echo_hash)
         return;
     sub->echoes = sub->echo ? sub->echoes + 1 : 0;
     sub->echo = false;
@@ -177,7 +177,7 @@ static void notice_echo(subscription *sub, const mw_note *note) {
 static mw_task *start_reaction(subscription *sub, mw_note *note, mw_lane *lane) {
     bool ended = false;
     notice_echo(sub, note);
-    mw_task *task = mw__task_new(sub->process, NULL);
+    mw_task *task = mw__lua_task_new(sub->process, NULL);
     if (!task) {
         mw_log(sub->process->host, MW_LOG_ERROR, "lua", "a reaction to %.*s could not start: %s",
                (int)(note->event.entry.path.len < 200 ? note->event.entry.path.len : 200), note->event.entry.path.data,
@@ -196,7 +196,7 @@ static mw_task *start_reaction(subscription *sub, mw_note *note, mw_lane *lane) 
     sub->running++;
     if (lane)
         lane->running = task;
-    mw__task_start(task);
+    mw__lua_task_start(task);
     if (ended)
         return NULL;
     note->ended = NULL;
@@ -218,37 +218,37 @@ static void dispatch(subscription *sub, mw_note *note) {
         }
         set_synced(sub);
     }
-    mw_lane *lane = mw__lane_find(lanes, note->event.entry.path);
+    mw_lane *lane = mw__lua_lane_find(lanes, note->event.entry.path);
     if (!lane && sub->running < RUNNING_MAX) {
         mw_note *held = note;
         mw_task *task = start_reaction(sub, note, NULL);
         if (!task)
             return;
-        lane = mw__lane_new(lanes, held->event.entry.path);
+        lane = mw__lua_lane_new(lanes, held->event.entry.path);
         if (lane) {
             lane->running = task;
             held->lane = lane;
         }
         return;
     }
-    if (!lane && !(lane = mw__lane_new(lanes, note->event.entry.path))) {
-        mw__lanes_push(lanes, note); /* no memory: later */
+    if (!lane && !(lane = mw__lua_lane_new(lanes, note->event.entry.path))) {
+        mw__lua_lanes_push(lanes, note); /* no memory: later */
         return;
     }
-    mw__lane_push(lanes, lane, note, sub->overlap != OVERLAP_QUEUE || lanes->pending >= sub->limit);
+    mw__lua_lane_push(lanes, lane, note, sub->overlap != OVERLAP_QUEUE || lanes->pending >= sub->limit);
     if (!lane->running)
-        mw__lane_wait(lanes, lane);
+        mw__lua_lane_wait(lanes, lane);
     else if (sub->overlap == OVERLAP_CANCEL)
-        mw__task_cancel(lane->running);
+        mw__lua_task_cancel(lane->running);
 }
 
 /* The next of a lane that waits. */
 static void dispatch_lane(subscription *sub, mw_lane *lane) {
-    mw_note *note = mw__lane_shift(&sub->lanes, lane);
+    mw_note *note = mw__lua_lane_shift(&sub->lanes, lane);
     if (note)
         (void)start_reaction(sub, note, lane);
     else
-        mw__lane_free(&sub->lanes, lane);
+        mw__lua_lane_free(&sub->lanes, lane);
 }
 
 static bool has_work(const subscription *sub) {
@@ -263,21 +263,21 @@ static void run_reactions(mw_runnable *run) {
     sub->refs++; /* a reaction may close it */
     for (int i = 0; i < BATCH && has_work(sub); i++) {
         if (i > 0) /* the scheduler has done it for the first */
-            mw__process_check(sub->process);
+            mw__lua_process_check(sub->process);
         if (sub->closed)
             break;
         if (lanes->wait_first && sub->running < RUNNING_MAX) {
-            dispatch_lane(sub, mw__lanes_next_waiting(lanes));
+            dispatch_lane(sub, mw__lua_lanes_next_waiting(lanes));
         } else if (lanes->synced && !lanes->wait_first) {
             mw_note *synced = lanes->synced;
             lanes->synced = NULL;
             dispatch(sub, synced);
         } else {
-            dispatch(sub, mw__lanes_shift(lanes));
+            dispatch(sub, mw__lua_lanes_shift(lanes));
         }
     }
     if (has_work(sub))
-        mw__process_ready(sub->process, &sub->run);
+        mw__lua_process_ready(sub->process, &sub->run);
     unref(sub);
 }
 
@@ -285,17 +285,17 @@ static void run_reactions(mw_runnable *run) {
 
 static void on_event(void *arg, const mw_event *event) {
     subscription *sub = arg;
-    mw_note *note = mw__note_new(event);
+    mw_note *note = mw__lua_note_new(event);
     if (!note) {
         mw_log(sub->process->host, MW_LOG_ERROR, "lua", "out of memory: an event of %.*s is not delivered",
                (int)(event->entry.path.len < 200 ? event->entry.path.len : 200), event->entry.path.data);
         return;
     }
-    mw__lanes_push(&sub->lanes, note);
+    mw__lua_lanes_push(&sub->lanes, note);
     if (sub->lanes.queued > sub->limit)
-        mw__lanes_spill(&sub->lanes);
+        mw__lua_lanes_spill(&sub->lanes);
     if (reacts(sub)) {
-        mw__process_ready(sub->process, &sub->run);
+        mw__lua_process_ready(sub->process, &sub->run);
         return;
     }
     if (event->kind == MW_SYNCED)
@@ -303,7 +303,7 @@ static void on_event(void *arg, const mw_event *event) {
     mw_await *waiter = sub->waiters;
     if (waiter) {
         sub->waiters = waiter->link;
-        mw__await_done(waiter);
+        mw__lua_await_done(waiter);
     }
 }
 
@@ -318,7 +318,7 @@ static void on_failed(void *arg, const mw_error *why) {
 /* ---- Methods ----------------------------------------------------------------------------------------------------- */
 
 static subscription *check_subscription(lua_State *L, const char *function) {
-    subscription **box = mw__check_self(L, MW_CLASS_SUBSCRIPTION, function);
+    subscription **box = mw__lua_check_self(L, MW_CLASS_SUBSCRIPTION, function);
     return *box;
 }
 
@@ -359,22 +359,22 @@ static subscription *new_subscription(lua_State *L, mw_lua_registry *registry, c
 
 /* subscribe(path, options?, reaction?); the options may be left out. */
 static int registry_subscribe(lua_State *L) {
-    mw_lua_registry *registry = mw__check_registry(L, "subscribe");
-    mw_str path = mw__check_path(L, 2, "subscribe", "path");
+    mw_lua_registry *registry = mw__lua_check_registry(L, "subscribe");
+    mw_str path = mw__lua_check_path(L, 2, "subscribe", "path");
     if (lua_isfunction(L, 3) && lua_isnoneornil(L, 4)) {
         lua_settop(L, 3);
         lua_pushnil(L);
         lua_insert(L, 3);
     }
     options chosen = {.depth = MW_DEPTH_CHILDREN, .limit = DEFAULT_LIMIT};
-    mw__check_options(L, 3, "subscribe", specs, &chosen);
+    mw__lua_check_options(L, 3, "subscribe", specs, &chosen);
     if (chosen.limit < 1)
-        return mw__bad_argument(L, "subscribe", "limit", "1 or more expected");
+        return mw__lua_bad_argument(L, "subscribe", "limit", "1 or more expected");
     lua_settop(L, 4);
     if (!lua_isnil(L, 4))
-        mw__check_function(L, 4, "subscribe", "reaction");
+        mw__lua_check_function(L, 4, "subscribe", "reaction");
     if (!registry->registry)
-        return mw__closed(L, "subscribe");
+        return mw__lua_closed(L, "subscribe");
     subscription *sub = new_subscription(L, registry, &chosen);
     if (!lua_isnil(L, 4)) {
         lua_pushvalue(L, 4);
@@ -387,10 +387,10 @@ static int registry_subscribe(lua_State *L) {
                               &sub->subscription, &err);
     if (status != MW_OK) {
         let_go(sub);
-        return mw__failure(L, status, err.message, path, registry->backend);
+        return mw__lua_failure(L, status, err.message, path, registry->backend);
     }
     sub->closed = false;
-    mw__member_add(registry, &sub->member, close_member);
+    mw__lua_member_add(registry, &sub->member, close_member);
     return 1;
 }
 
@@ -402,7 +402,7 @@ static int subscription_close(lua_State *L) {
 static int subscription_gc(lua_State *L) {
     subscription **box = lua_touserdata(L, 1);
     subscription *sub = *box;
-    if (!sub || mw__forked(sub->lua))
+    if (!sub || mw__lua_forked(sub->lua))
         return 0;
     close_subscription(sub);
     luaL_unref(L, LUA_REGISTRYINDEX, sub->reaction_ref);
@@ -429,7 +429,7 @@ static void sub_drop(mw_await *await) {
         at = &(*at)->link;
     if (*at)
         *at = await->link;
-    mw__await_free(await);
+    mw__lua_await_free(await);
 }
 
 static void join_list(mw_await *await) {
@@ -442,7 +442,7 @@ static void join_list(mw_await *await) {
 
 static sub_await *begin_await(lua_State *L, subscription *sub, mw_await **list,
                               int (*finish)(lua_State *, mw_await *)) {
-    sub_await *self = mw__await_new(sub->lua, sizeof *self, finish, sub_drop);
+    sub_await *self = mw__lua_await_new(sub->lua, sizeof *self, finish, sub_drop);
     if (!self) {
         (void)luaL_error(L, "not enough memory");
         return NULL;
@@ -457,17 +457,17 @@ static sub_await *begin_await(lua_State *L, subscription *sub, mw_await **list,
 /* The next note for one who iterates; a lane's next in turn once the queue has spilled. */
 static mw_note *take(subscription *sub) {
     mw_lanes *lanes = &sub->lanes;
-    mw_lane *lane = mw__lanes_next_waiting(lanes);
+    mw_lane *lane = mw__lua_lanes_next_waiting(lanes);
     if (!lane) {
         mw_note *synced = lanes->synced;
         lanes->synced = NULL;
-        return synced ? synced : mw__lanes_shift(lanes);
+        return synced ? synced : mw__lua_lanes_shift(lanes);
     }
-    mw_note *note = mw__lane_shift(lanes, lane);
+    mw_note *note = mw__lua_lane_shift(lanes, lane);
     if (lane->first)
-        mw__lane_wait(lanes, lane);
+        mw__lua_lane_wait(lanes, lane);
     else
-        mw__lane_free(lanes, lane);
+        mw__lua_lane_free(lanes, lane);
     return note ? note : take(sub);
 }
 
@@ -484,9 +484,9 @@ static int next_finish(lua_State *L, mw_await *await) {
     if (!note && !sub->closed) { /* another one has taken it */
         await->done = false;
         join_list(await);
-        return mw__wait(L, sub->process, await);
+        return mw__lua_wait(L, sub->process, await);
     }
-    mw__await_free(await);
+    mw__lua_await_free(await);
     if (!note)
         return 0;
     push_note(L, note);
@@ -496,7 +496,7 @@ static int next_finish(lua_State *L, mw_await *await) {
 /* The iterator: called with the subscription. */
 static int next_event(lua_State *L) {
     subscription *sub = check_subscription(L, "events");
-    mw__must_be_able_to_wait(L, "events");
+    mw__lua_must_be_able_to_wait(L, "events");
     mw_note *note = take(sub);
     if (note) {
         push_note(L, note);
@@ -506,7 +506,7 @@ static int next_event(lua_State *L) {
         return 0;
     sub_await *self = begin_await(L, sub, &sub->waiters, next_finish);
     join_list(&self->await);
-    return mw__wait(L, sub->process, &self->await);
+    return mw__lua_wait(L, sub->process, &self->await);
 }
 
 static int subscription_events(lua_State *L) {
@@ -525,22 +525,22 @@ static int synced_finish(lua_State *L, mw_await *await) {
     if (sub->synced)
         lua_pushboolean(L, 1);
     else
-        count = mw__failure(L, sub->failure ? sub->failure : MW_ECLOSED,
-                            sub->failure_text ? sub->failure_text : "the subscription was closed", none, NULL);
-    mw__await_free(await);
+        count = mw__lua_failure(L, sub->failure ? sub->failure : MW_ECLOSED,
+                                sub->failure_text ? sub->failure_text : "the subscription was closed", none, NULL);
+    mw__lua_await_free(await);
     return count;
 }
 
 static int subscription_synced(lua_State *L) {
     subscription *sub = check_subscription(L, "synced");
-    mw__must_be_able_to_wait(L, "synced");
+    mw__lua_must_be_able_to_wait(L, "synced");
     sub_await *self = begin_await(L, sub, &sub->sync_waiters, synced_finish);
     if (sub->synced || sub->closed) {
         self->await.done = true;
         return synced_finish(L, &self->await);
     }
     join_list(&self->await);
-    return mw__wait(L, sub->process, &self->await);
+    return mw__lua_wait(L, sub->process, &self->await);
 }
 
 /* ---- The cached entries ------------------------------------------------------------------------------------------ */
@@ -583,13 +583,13 @@ static int subscription_entries(lua_State *L) {
         mw_subscription_each(sub->subscription, collect, &all);
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < all.count; i++) {
-        mw__push_entry(L, &copies[i], true);
+        mw__lua_push_entry(L, &copies[i], true);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;
 }
 
-void mw__subscription_open(lua_State *L) {
+void mw__lua_subscription_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"events", subscription_events},
                                        {"synced", subscription_synced},
                                        {"entries", subscription_entries},
@@ -597,6 +597,6 @@ void mw__subscription_open(lua_State *L) {
                                        {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", subscription_gc}, {"__close", subscription_close}, {NULL, NULL}};
     static const luaL_Reg on_registry[] = {{"subscribe", registry_subscribe}, {NULL, NULL}};
-    mw__class(L, MW_CLASS_SUBSCRIPTION, methods, meta, NULL);
-    mw__registry_methods(L, on_registry);
+    mw__lua_class(L, MW_CLASS_SUBSCRIPTION, methods, meta, NULL);
+    mw__lua_registry_methods(L, on_registry);
 }

@@ -16,14 +16,14 @@ static void finish(mw_task *task);
 
 /* ---- The pool ---------------------------------------------------------------------------------------------------- */
 
-bool mw__protected(mw_lua *lua, lua_CFunction work, void *arg, const char *what) {
+bool mw__lua_protected(mw_lua *lua, lua_CFunction work, void *arg, const char *what) {
     lua_State *L = lua->work;
     lua_pushcfunction(L, work);
     lua_pushlightuserdata(L, arg);
     if (lua_pcall(L, 1, 0, 0) == LUA_OK)
         return true;
     char text[512];
-    mw__error_text(L, -1, text, sizeof text);
+    mw__lua_error_text(L, -1, text, sizeof text);
     lua_pop(L, 1);
     if (lua->processes)
         mw_log(lua->processes->host, MW_LOG_ERROR, "lua", "%s: %s", what, text);
@@ -48,11 +48,11 @@ static mw_task *from_pool(mw_lua *lua) {
     if (!task)
         return NULL;
     task->co_ref = LUA_NOREF;
-    if (!mw__protected(lua, make_coroutine, task, "new task")) {
+    if (!mw__lua_protected(lua, make_coroutine, task, "new task")) {
         free(task);
         return NULL;
     }
-    mw__budget_install(task->co, lua);
+    mw__lua_budget_install(task->co, lua);
     return task;
 }
 
@@ -61,7 +61,7 @@ static void to_pool(mw_lua *lua, mw_task *task) {
         (void)lua_resetthread(task->co);
     lua_settop(task->co, 0);
     if (task->overruns)
-        mw__budget_install(task->co, lua);
+        mw__lua_budget_install(task->co, lua);
     if (lua->spare_count >= SPARE_MAX || lua->closed) {
         luaL_unref(lua->work, LUA_REGISTRYINDEX, task->co_ref);
         free(task);
@@ -83,7 +83,7 @@ static mw_task *family(mw_task *parent) {
     return parent;
 }
 
-mw_task *mw__task_new(mw_process *process, mw_task *parent) {
+mw_task *mw__lua_task_new(mw_process *process, mw_task *parent) {
     mw_lua *lua = process->lua;
     mw_task *task = lua->closing ? NULL : from_pool(lua);
     if (!task)
@@ -130,7 +130,7 @@ static void leave_lists(mw_task *task) {
 
 static void log_failure(mw_task *task) {
     char text[700], name[256];
-    mw__error_text(task->co, -1, text, sizeof text);
+    mw__lua_error_text(task->co, -1, text, sizeof text);
     if (task->describe)
         task->describe(task, name, sizeof name);
     else
@@ -142,23 +142,23 @@ static void finish(mw_task *task) {
     mw_lua *lua = task->process->lua;
     mw_task *parent = task->parent;
     task->state = MW_TASK_ENDED;
-    mw__queue_remove(&task->run);
+    mw__lua_queue_remove(&task->run);
     if (task->outcome == MW_OUTCOME_FAILED && !task->scope && (!task->joiners || task->overruns))
         log_failure(task);
     leave_lists(task);
-    mw__handle_settle(task);
+    mw__lua_handle_settle(task);
     if (task->ended)
         task->ended(task);
     if (parent && parent->state == MW_TASK_ENDING && !parent->children && (!parent->scope || parent->cancelled))
-        mw__process_ready(parent->process, &parent->run);
+        mw__lua_process_ready(parent->process, &parent->run);
     to_pool(lua, task);
-    mw__closer_poke(lua);
+    mw__lua_closer_poke(lua);
 }
 
 static void cancel_children(mw_task *task) {
     for (mw_task *child = task->children, *next; child; child = next) {
         next = child->next_sibling; /* one that never began ends here and now */
-        mw__task_cancel(child);
+        mw__lua_task_cancel(child);
     }
 }
 
@@ -166,7 +166,7 @@ static void body_over(mw_task *task, int status, int results) {
     task->results = results;
     if (status != LUA_OK)
         task->outcome = MW_OUTCOME_FAILED;
-    if (task->outcome == MW_OUTCOME_FAILED && task->cancelled && mw__error_status(task->co, -1) == MW_ECANCELLED)
+    if (task->outcome == MW_OUTCOME_FAILED && task->cancelled && mw__lua_error_status(task->co, -1) == MW_ECANCELLED)
         task->outcome = MW_OUTCOME_CANCELLED;
     task->state = MW_TASK_ENDING;
     if (task->scope && !task->cancelled) {
@@ -192,7 +192,7 @@ static int body_returned(lua_State *L, int status, lua_KContext context) {
  * fails may wait. */
 static int task_main(lua_State *L) {
     mw_task *task = lua_touserdata(L, 1);
-    lua_pushcfunction(L, mw__traceback);
+    lua_pushcfunction(L, mw__lua_traceback);
     lua_replace(L, 1);
     int nargs = task->prepare ? task->prepare(L, task) : task->nargs;
     lua_KContext context = (lua_KContext)task;
@@ -204,7 +204,7 @@ static void enter(mw_task *task, int nargs) {
     int results = 0;
     lua->current = task;
     task->state = MW_TASK_RUNNING;
-    mw__budget_begin(lua);
+    mw__lua_budget_begin(lua);
     int status = lua_resume(task->co, lua->work, nargs, &results);
     lua->current = NULL;
     if (status != LUA_YIELD) {
@@ -214,18 +214,18 @@ static void enter(mw_task *task, int nargs) {
     task->state = MW_TASK_WAITING;
     if (!task->await) { /* a bare coroutine.yield: let the others run */
         lua_pop(task->co, results);
-        mw__process_ready(task->process, &task->run);
+        mw__lua_process_ready(task->process, &task->run);
     }
 }
 
-void mw__task_push_main(mw_task *task) {
+void mw__lua_task_push_main(mw_task *task) {
     lua_pushcfunction(task->co, task_main);
     lua_pushlightuserdata(task->co, task);
 }
 
-void mw__task_start(mw_task *task) {
+void mw__lua_task_start(mw_task *task) {
     if (lua_gettop(task->co) == 0)
-        mw__task_push_main(task);
+        mw__lua_task_push_main(task);
     enter(task, lua_gettop(task->co) - 1);
 }
 
@@ -233,7 +233,7 @@ static void task_run(mw_runnable *run) {
     mw_task *task = mw_container(run, mw_task, run);
     task->await = NULL;
     if (task->state == MW_TASK_NEW)
-        mw__task_start(task);
+        mw__lua_task_start(task);
     else if (task->state == MW_TASK_ENDING)
         finish(task);
     else
@@ -249,7 +249,7 @@ static void drop_await(mw_task *task) {
     await->drop(await);
 }
 
-void mw__task_cancel(mw_task *task) {
+void mw__lua_task_cancel(mw_task *task) {
     if (task->cancelled || task->state == MW_TASK_ENDED)
         return;
     task->cancelled = true;
@@ -262,12 +262,12 @@ void mw__task_cancel(mw_task *task) {
     case MW_TASK_ENDING:
         cancel_children(task);
         if (task->scope && !task->children)
-            mw__process_ready(task->process, &task->run);
+            mw__lua_process_ready(task->process, &task->run);
         return;
     case MW_TASK_WAITING:
         task->raise = true;
         drop_await(task);
-        mw__process_ready(task->process, &task->run);
+        mw__lua_process_ready(task->process, &task->run);
         return;
     default:
         task->raise = true; /* it runs: told when it next waits */
@@ -275,13 +275,13 @@ void mw__task_cancel(mw_task *task) {
     }
 }
 
-void mw__task_drop(mw_task *task) {
+void mw__lua_task_drop(mw_task *task) {
     mw_lua *lua = task->process->lua;
     while (task->children)
-        mw__task_drop(task->children);
+        mw__lua_task_drop(task->children);
     drop_await(task);
     lua->current = task; /* so that what its `<close>` variables call knows that it may not wait */
-    mw__budget_begin(lua);
+    mw__lua_budget_begin(lua);
     (void)lua_resetthread(task->co);
     lua->current = NULL;
     lua_settop(task->co, 0);

@@ -12,6 +12,6 @@ typedef struct mw_task_handle {
 } mw_task_handle;
 
 /* The task ends: keep its results in the handle, and wake who joins it. */
-void mw__handle_settle(mw_task *task);
+void mw__lua_handle_settle(mw_task *task);
 
 #endif

@@ -20,24 +20,24 @@ static int settle(lua_State *L) {
     return 0;
 }
 
-void mw__handle_settle(mw_task *task) {
+void mw__lua_handle_settle(mw_task *task) {
     mw_task_handle *handle = task->handle;
     if (handle) {
         handle->task = NULL;
         handle->outcome = task->outcome;
         handle->results = task->results;
-        if (task->results && !mw__protected(task->process->lua, settle, task, "results of a task"))
+        if (task->results && !mw__lua_protected(task->process->lua, settle, task, "results of a task"))
             handle->outcome = MW_OUTCOME_FAILED;
         luaL_unref(task->process->lua->work, LUA_REGISTRYINDEX, task->handle_ref);
     }
     for (mw_await *joiner; (joiner = task->joiners);) {
         task->joiners = joiner->link;
-        mw__await_done(joiner);
+        mw__lua_await_done(joiner);
     }
 }
 
 static mw_task_handle *check_handle(lua_State *L, const char *function) {
-    return mw__check_self(L, MW_CLASS_TASK, function);
+    return mw__lua_check_self(L, MW_CLASS_TASK, function);
 }
 
 static int task_status(lua_State *L, const mw_task_handle *handle) {
@@ -68,46 +68,46 @@ static mw_task *spawn(lua_State *L, mw_process *process, mw_task *parent, int na
     memset(handle, 0, sizeof *handle);
     luaL_setmetatable(L, MW_CLASS_TASK);
     lua_insert(L, -nargs - 2);
-    mw_task *task = mw__task_new(process, parent);
+    mw_task *task = mw__lua_task_new(process, parent);
     if (!task)
         (void)luaL_error(L, process->lua->closing ? "no task can start: the engine is closing" : "not enough memory");
     if (!lua_checkstack(task->co, nargs + 8)) {
-        mw__task_cancel(task);
+        mw__lua_task_cancel(task);
         (void)luaL_error(L, "too many arguments for a task");
     }
-    mw__task_push_main(task);
+    mw__lua_task_push_main(task);
     lua_xmove(L, task->co, nargs + 1);
     task->nargs = nargs;
     task->handle = handle;
     handle->task = task;
     lua_pushvalue(L, -1);
     task->handle_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    mw__process_ready(process, &task->run);
+    mw__lua_process_ready(process, &task->run);
     return task;
 }
 
 /* spawn(body, ...) */
 static int core_spawn(lua_State *L) {
-    mw__check_function(L, 1, "spawn", "body");
-    mw_process *process = mw__process_here(L);
+    mw__lua_check_function(L, 1, "spawn", "body");
+    mw_process *process = mw__lua_process_here(L);
     (void)spawn(L, process, process->lua->current, lua_gettop(L) - 1);
     return 1;
 }
 
 /* spawn_apart(body, ...): not a child of the running task; for what lives until its handle is closed. */
 static int core_spawn_apart(lua_State *L) {
-    mw__check_function(L, 1, "spawn_apart", "body");
-    (void)spawn(L, mw__process_here(L), NULL, lua_gettop(L) - 1);
+    mw__lua_check_function(L, 1, "spawn_apart", "body");
+    (void)spawn(L, mw__lua_process_here(L), NULL, lua_gettop(L) - 1);
     return 1;
 }
 
 /* host:spawn(body, ...): a task of a simulated process. */
 
-int mw__host_spawn(lua_State *L) {
-    mw_process *process = mw__to_process(L, 1);
+int mw__lua_host_spawn(lua_State *L) {
+    mw_process *process = mw__lua_to_process(L, 1);
     if (!process)
-        return mw__wrong_type(L, "spawn", "self", "a host", 1);
-    mw__check_function(L, 2, "spawn", "body");
+        return mw__lua_wrong_type(L, "spawn", "self", "a host", 1);
+    mw__lua_check_function(L, 2, "spawn", "body");
     if (process->killed)
         return luaL_error(L, "bad argument 'self' to 'spawn': the host was killed");
     (void)spawn(L, process, NULL, lua_gettop(L) - 2);
@@ -117,7 +117,7 @@ int mw__host_spawn(lua_State *L) {
 static int task_cancel(lua_State *L) {
     mw_task_handle *handle = check_handle(L, "cancel");
     if (handle->task)
-        mw__task_cancel(handle->task);
+        mw__lua_task_cancel(handle->task);
     return 0;
 }
 
@@ -149,14 +149,14 @@ static void join_release(mw_await *await) {
 
 static void join_drop(mw_await *await) {
     leave_joiners((join_await *)(void *)await);
-    mw__await_free(await);
+    mw__lua_await_free(await);
 }
 
 static void join_late(mw_timer *timer) {
     join_await *self = mw_container(timer, join_await, timer);
     leave_joiners(self);
     self->timed_out = true;
-    mw__await_done(&self->await);
+    mw__lua_await_done(&self->await);
 }
 
 /* The handle is at 1. */
@@ -168,7 +168,7 @@ static int push_results(lua_State *L, const mw_task_handle *handle) {
         lua_pushnil(L);
     if (handle->results == 0 && handle->outcome == MW_OUTCOME_CANCELLED) {
         mw_str none = {0};
-        mw__push_error(L, MW_ECANCELLED, "the task was cancelled", none, NULL);
+        mw__lua_push_error(L, MW_ECANCELLED, "the task was cancelled", none, NULL);
         return 2;
     }
     luaL_checkstack(L, handle->results + 1, "too many results");
@@ -181,7 +181,7 @@ static int push_results(lua_State *L, const mw_task_handle *handle) {
 static int join_finish(lua_State *L, mw_await *await) {
     join_await *self = (join_await *)(void *)await;
     bool timed_out = self->timed_out;
-    mw__await_free(await);
+    mw__lua_await_free(await);
     if (!timed_out) {
         int count = push_results(L, check_handle(L, "join"));
         if (lua_gettop(L) > count) /* the table between */
@@ -189,7 +189,7 @@ static int join_finish(lua_State *L, mw_await *await) {
         return count;
     }
     mw_str none = {0};
-    return mw__failure(L, MW_ETIMEOUT, "the task has not ended in time", none, NULL);
+    return mw__lua_failure(L, MW_ETIMEOUT, "the task has not ended in time", none, NULL);
 }
 
 /* task:join{timeout=} */
@@ -197,14 +197,14 @@ static int task_join(lua_State *L) {
     static const mw_option_spec specs[] = {{"timeout", MW_OPTION_DURATION, 0, NULL}, {NULL, 0, 0, NULL}};
     mw_task_handle *handle = check_handle(L, "join");
     mw_time timeout = MW_FOREVER;
-    mw__check_options(L, 2, "join", specs, &timeout);
-    mw__must_be_able_to_wait(L, "join");
-    mw_lua *lua = mw__lua(L);
+    mw__lua_check_options(L, 2, "join", specs, &timeout);
+    mw__lua_must_be_able_to_wait(L, "join");
+    mw_lua *lua = mw__lua_context(L);
     lua_settop(L, 1);
     if (handle->task && handle->task == lua->current)
         return luaL_error(L, "bad argument 'self' to 'join': a task cannot join itself");
-    mw_process *process = handle->task ? handle->task->process : mw__process_here(L);
-    join_await *self = mw__await_new(lua, sizeof *self, join_finish, join_drop);
+    mw_process *process = handle->task ? handle->task->process : mw__lua_process_here(L);
+    join_await *self = mw__lua_await_new(lua, sizeof *self, join_finish, join_drop);
     if (!self)
         return luaL_error(L, "not enough memory");
     self->await.release = join_release;
@@ -219,7 +219,7 @@ static int task_join(lua_State *L) {
     handle->task->joiners = &self->await;
     if (timeout != MW_FOREVER)
         (void)mw_timer_start(self->process->host, &self->timer, timeout);
-    return mw__wait(L, process, &self->await);
+    return mw__lua_wait(L, process, &self->await);
 }
 
 static int closed_k(lua_State *L, int status, lua_KContext context) {
@@ -231,8 +231,8 @@ static int task_close(lua_State *L) {
     mw_task_handle *handle = check_handle(L, "close");
     if (!handle->task)
         return 0;
-    mw__task_cancel(handle->task);
-    mw_lua *lua = mw__lua(L);
+    mw__lua_task_cancel(handle->task);
+    mw_lua *lua = mw__lua_context(L);
     bool can_wait = lua->current ? lua->current->co == L && lua_isyieldable(L) : !lua->looping;
     if (!handle->task || !can_wait || handle->task == lua->current)
         return 0;
@@ -256,55 +256,55 @@ static void sleep_release(mw_await *await) {
 }
 
 static void awake(mw_timer *timer) {
-    mw__await_done(&mw_container(timer, sleep_await, timer)->await);
+    mw__lua_await_done(&mw_container(timer, sleep_await, timer)->await);
 }
 
 static int sleep_finish(lua_State *L, mw_await *await) {
-    mw__await_free(await);
+    mw__lua_await_free(await);
     return 0;
 }
 
 static int core_sleep(lua_State *L) {
-    mw_time span = mw__check_duration(L, 1, "sleep", "duration");
-    mw__must_be_able_to_wait(L, "sleep");
-    mw_process *process = mw__process_here(L);
-    sleep_await *self = mw__await_new(process->lua, sizeof *self, sleep_finish, mw__await_free);
+    mw_time span = mw__lua_check_duration(L, 1, "sleep", "duration");
+    mw__lua_must_be_able_to_wait(L, "sleep");
+    mw_process *process = mw__lua_process_here(L);
+    sleep_await *self = mw__lua_await_new(process->lua, sizeof *self, sleep_finish, mw__lua_await_free);
     if (!self)
         return luaL_error(L, "not enough memory");
     self->process = process;
     self->await.release = sleep_release;
     self->timer.fire = awake;
     if (span != MW_FOREVER && mw_timer_start(process->host, &self->timer, span) != MW_OK) {
-        mw__await_free(&self->await);
+        mw__lua_await_free(&self->await);
         return luaL_error(L, "not enough memory");
     }
-    return mw__wait(L, process, &self->await);
+    return mw__lua_wait(L, process, &self->await);
 }
 
 static int core_now(lua_State *L) {
-    lua_pushnumber(L, (lua_Number)mw_host_now(mw__process_here(L)->host) / 1e9);
+    lua_pushnumber(L, (lua_Number)mw_host_now(mw__lua_process_here(L)->host) / 1e9);
     return 1;
 }
 
 /* Whether a task runs this. */
 static int core_in_task(lua_State *L) {
-    lua_pushboolean(L, mw__lua(L)->current != NULL);
+    lua_pushboolean(L, mw__lua_context(L)->current != NULL);
     return 1;
 }
 
 static int core_tasks(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)mw__lua(L)->task_count);
+    lua_pushinteger(L, (lua_Integer)mw__lua_context(L)->task_count);
     return 1;
 }
 
-void mw__task_open(lua_State *L) {
+void mw__lua_task_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"join", task_join}, {"cancel", task_cancel}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__close", task_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"spawn", core_spawn}, {"spawn_apart", core_spawn_apart}, {"sleep", core_sleep},
         {"now", core_now},     {"in_task", core_in_task},         {"tasks", core_tasks},
         {NULL, NULL}};
-    mw__class(L, MW_CLASS_TASK, methods, meta, task_index);
+    mw__lua_class(L, MW_CLASS_TASK, methods, meta, task_index);
     luaL_setfuncs(L, functions, 0);
 }
 
@@ -319,9 +319,9 @@ static void embedded_ended(mw_task *task) {
     embedded *self = task->arg;
     mw_error err = {0};
     if (task->outcome != MW_OUTCOME_DONE) {
-        err.code = task->outcome == MW_OUTCOME_CANCELLED ? MW_ECANCELLED : mw__error_status(task->co, -1);
+        err.code = task->outcome == MW_OUTCOME_CANCELLED ? MW_ECANCELLED : mw__lua_error_status(task->co, -1);
         if (task->results)
-            mw__error_text(task->co, -1, err.message, sizeof err.message);
+            mw__lua_error_text(task->co, -1, err.message, sizeof err.message);
         else
             (void)snprintf(err.message, sizeof err.message, "the task was cancelled");
     }
@@ -338,30 +338,30 @@ int mw_lua_spawn(lua_State *L, int nargs, unsigned flags, const char *name, mw_l
     if (lua->closing)
         return mw_fail(err, MW_ECLOSED, "the Lua state is closing");
     embedded *self = calloc(1, sizeof *self);
-    mw_task *task = self ? mw__task_new(&lua->real, NULL) : NULL;
+    mw_task *task = self ? mw__lua_task_new(&lua->real, NULL) : NULL;
     if (!task || !lua_checkstack(task->co, nargs + 8)) {
         free(self);
         if (task)
-            mw__task_cancel(task);
+            mw__lua_task_cancel(task);
         return mw_fail(err, MW_ENO_MEMORY, "not enough memory for a task");
     }
     self->ended = ended;
     self->arg = arg;
-    mw__task_push_main(task);
+    mw__lua_task_push_main(task);
     lua_xmove(L, task->co, nargs + 1);
     task->nargs = nargs;
     task->scope = (flags & MW_LUA_SCOPE) != 0;
     task->ended = embedded_ended;
     task->arg = self;
     (void)snprintf(task->name, sizeof task->name, "%s", name ? name : "");
-    mw__process_ready(task->process, &task->run);
+    mw__lua_process_ready(task->process, &task->run);
     if (ret_task)
         *ret_task = task;
     return MW_OK;
 }
 
 void mw_lua_cancel(mw_task *task) {
-    mw__task_cancel(task);
+    mw__lua_task_cancel(task);
 }
 
 size_t mw_lua_tasks(const mw_lua *lua) {

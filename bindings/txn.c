@@ -19,7 +19,7 @@ typedef struct txn {
 enum { REGISTRY = 1, ANCHORS = 2, STEPS = 3 };
 
 static int registry_txn(lua_State *L) {
-    (void)mw__check_registry(L, "txn");
+    (void)mw__lua_check_registry(L, "txn");
     txn *self = lua_newuserdatauv(L, sizeof *self, 3);
     memset(self, 0, sizeof *self);
     luaL_setmetatable(L, MW_CLASS_TXN);
@@ -31,7 +31,7 @@ static int registry_txn(lua_State *L) {
 }
 
 static txn *check_txn(lua_State *L, const char *function) {
-    txn *self = mw__check_self(L, MW_CLASS_TXN, function);
+    txn *self = mw__lua_check_self(L, MW_CLASS_TXN, function);
     if (self->committed)
         (void)luaL_error(L, "bad argument 'self' to '%s': this txn was committed; begin another", function);
     return self;
@@ -81,14 +81,14 @@ static const mw_option_spec version_options[] = {{"version", MW_OPTION_INTEGER, 
 static int txn_check(lua_State *L) {
     txn *self = check_txn(L, "check");
     bool guard = false;
-    (void)mw__to_guard(L, 2, &guard);
+    (void)mw__lua_to_guard(L, 2, &guard);
     if (!guard && lua_type(L, 2) != LUA_TSTRING)
-        return mw__wrong_type(L, "check", "what", "path, lock or election", 2);
-    call_options options = mw__call_options(L, 3, "check", check_options);
+        return mw__lua_wrong_type(L, "check", "what", "path, lock or election", 2);
+    call_options options = mw__lua_call_options(L, 3, "check", check_options);
     if (guard && !lua_isnoneornil(L, 3))
-        return mw__bad_argument(L, "check", "options", "a lock or an election takes none");
+        return mw__lua_bad_argument(L, "check", "options", "a lock or an election takes none");
     if (options.absent && options.version != MW_VERSION_ANY)
-        return mw__bad_argument(L, "check", "options", "'version' and 'absent' exclude each other");
+        return mw__lua_bad_argument(L, "check", "options", "'version' and 'absent' exclude each other");
     txn_step step = {.kind = guard ? MW_CHECK_LOCK : MW_CHECK,
                      .version = options.absent ? MW_VERSION_ABSENT : options.version};
     return add(L, self, step, 0);
@@ -96,10 +96,10 @@ static int txn_check(lua_State *L) {
 
 static int add_write(lua_State *L, const char *function, mw_write_kind kind, bool value_needed) {
     txn *self = check_txn(L, function);
-    (void)mw__check_string(L, 2, function, "path");
+    (void)mw__lua_check_string(L, 2, function, "path");
     if (value_needed || !lua_isnoneornil(L, 3))
-        (void)mw__check_string(L, 3, function, "value");
-    call_options options = mw__call_options(L, 4, function, kind == MW_SET ? version_options : write_options);
+        (void)mw__lua_check_string(L, 3, function, "value");
+    call_options options = mw__lua_call_options(L, 4, function, kind == MW_SET ? version_options : write_options);
     txn_step step = {.kind = kind, .ephemeral = options.ephemeral, .version = options.version};
     return add(L, self, step, 3);
 }
@@ -118,8 +118,8 @@ static int txn_set(lua_State *L) {
 
 static int txn_delete(lua_State *L) {
     txn *self = check_txn(L, "delete");
-    (void)mw__check_string(L, 2, "delete", "path");
-    call_options options = mw__call_options(L, 3, "delete", version_options);
+    (void)mw__lua_check_string(L, 2, "delete", "path");
+    call_options options = mw__lua_call_options(L, 3, "delete", version_options);
     txn_step step = {.kind = MW_DELETE, .version = options.version};
     return add(L, self, step, 0);
 }
@@ -139,7 +139,7 @@ static int push_committed(lua_State *L, op_await *op) {
             (void)lua_getfield(L, -1, "path");
             lua_remove(L, -2);
         }
-        mw__push_written(L, &written[i], -1);
+        mw__lua_push_written(L, &written[i], -1);
         lua_remove(L, -2);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
@@ -158,7 +158,7 @@ static mw_step *push_steps(lua_State *L, const txn *self) {
         (void)lua_rawgeti(L, anchors, 2 * (lua_Integer)i + 1);
         if (steps[i].kind == MW_CHECK_LOCK) {
             bool guard = false;
-            out[i].lock = mw__to_guard(L, -1, &guard);
+            out[i].lock = mw__lua_to_guard(L, -1, &guard);
         } else {
             out[i].path.data = lua_tolstring(L, -1, &out[i].path.len);
         }
@@ -171,7 +171,7 @@ static mw_step *push_steps(lua_State *L, const txn *self) {
 
 static int fenced(lua_State *L, size_t step) {
     mw_str none = {0};
-    (void)mw__failure(L, MW_EFENCED, "the lock that guards this txn was closed; nothing was sent", none, NULL);
+    (void)mw__lua_failure(L, MW_EFENCED, "the lock that guards this txn was closed; nothing was sent", none, NULL);
     lua_pushinteger(L, (lua_Integer)step + 1);
     lua_setfield(L, -2, "step");
     return 2;
@@ -179,13 +179,13 @@ static int fenced(lua_State *L, size_t step) {
 
 static int txn_commit(lua_State *L) {
     txn *self = check_txn(L, "commit");
-    call_options options = mw__call_options(L, 2, "commit", mw__read_options);
+    call_options options = mw__lua_call_options(L, 2, "commit", mw__lua_read_options);
     lua_settop(L, 1);
     (void)lua_getiuservalue(L, 1, REGISTRY);
     mw_lua_registry *registry = *(mw_lua_registry **)lua_touserdata(L, -1);
     lua_settop(L, 1);
     if (!registry->registry)
-        return mw__closed(L, "commit");
+        return mw__lua_closed(L, "commit");
     mw_step *steps = push_steps(L, self);
     for (size_t i = 0; i < self->count; i++) {
         if (steps[i].kind == MW_CHECK_LOCK && !steps[i].lock)
@@ -193,20 +193,20 @@ static int txn_commit(lua_State *L) {
     }
     mw_call call;
     mw_error err = {0};
-    op_await *op = mw__op_begin(L, registry, &options, "commit", push_committed, &call);
+    op_await *op = mw__lua_op_begin(L, registry, &options, "commit", push_committed, &call);
     op->step_failed = true;
     self->committed = true;
     int status = mw_txn(registry->registry, steps, self->count, &call, &op->op, &err);
     if (status != MW_OK) /* refused before it was sent: the message names the step */
         op->step_failed = sscanf(err.message, "step %zu", &op->failed_write) == 1 && op->failed_write-- > 0;
-    return mw__op_wait(L, op, status, &err);
+    return mw__lua_op_wait(L, op, status, &err);
 }
 
-void mw__txn_open(lua_State *L) {
+void mw__lua_txn_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"check", txn_check}, {"create", txn_create}, {"put", txn_put},
                                        {"set", txn_set},     {"delete", txn_delete}, {"commit", txn_commit},
                                        {NULL, NULL}};
     static const luaL_Reg on_registry[] = {{"txn", registry_txn}, {NULL, NULL}};
-    mw__class(L, MW_CLASS_TXN, methods, NULL, NULL);
-    mw__registry_methods(L, on_registry);
+    mw__lua_class(L, MW_CLASS_TXN, methods, NULL, NULL);
+    mw__lua_registry_methods(L, on_registry);
 }

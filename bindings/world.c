@@ -29,7 +29,7 @@ typedef struct host_box {
 } host_box;
 
 static mw_lua_world **check_world(lua_State *L, const char *function) {
-    mw_lua_world **box = mw__check_self(L, MW_CLASS_WORLD, function);
+    mw_lua_world **box = mw__lua_check_self(L, MW_CLASS_WORLD, function);
     if (!*box || !(*box)->world)
         (void)luaL_error(L, "bad argument 'self' to '%s': the world is closed", function);
     return box;
@@ -55,20 +55,20 @@ static void log_on(void *arg, mw_log_level level, const char *component, const c
 static mw_process *add_host(lua_State *L, mw_lua_world *world) {
     mw_error err;
     mw_host *host = NULL;
-    (void)mw__process_real(L); /* for the log */
+    (void)mw__lua_process_real(L); /* for the log */
     host_node *node = calloc(1, sizeof *node);
     if (!node || mw_world_host(world->world, log_on, world, &host, &err) != MW_OK) {
         free(node);
         (void)luaL_error(L, "not enough memory for a host");
         return NULL;
     }
-    mw__process_init(&node->process, world->lua, host, world);
+    mw__lua_process_init(&node->process, world->lua, host, world);
     node->next = world->hosts;
     world->hosts = node;
     return &node->process;
 }
 
-mw_process *mw__world_main(lua_State *L, mw_lua_world *world) {
+mw_process *mw__lua_world_main(lua_State *L, mw_lua_world *world) {
     if (!world->main)
         world->main = add_host(L, world);
     return world->main;
@@ -99,14 +99,14 @@ static int host_gc(lua_State *L) {
     return 0;
 }
 
-mw_process *mw__to_process(lua_State *L, int index) {
+mw_process *mw__lua_to_process(lua_State *L, int index) {
     host_box *box = luaL_testudata(L, index, MW_CLASS_HOST);
     return box && box->world && box->world->world ? box->process : NULL;
 }
 
 static mw_process *check_host(lua_State *L, const char *function) {
-    (void)mw__check_self(L, MW_CLASS_HOST, function);
-    mw_process *process = mw__to_process(L, 1);
+    (void)mw__lua_check_self(L, MW_CLASS_HOST, function);
+    mw_process *process = mw__lua_to_process(L, 1);
     if (!process)
         (void)luaL_error(L, "bad argument 'self' to '%s': its world is closed", function);
     return process;
@@ -154,7 +154,7 @@ static int host_now(lua_State *L) {
 /* core.world(seed): current until it is closed; plain code waits in its time. */
 static int core_world(lua_State *L) {
     lua_Integer seed = luaL_optinteger(L, 1, 1);
-    mw_lua *lua = mw__lua(L);
+    mw_lua *lua = mw__lua_context(L);
     mw_error err;
     mw_lua_world **box = lua_newuserdatauv(L, sizeof *box, 0);
     *box = NULL;
@@ -172,11 +172,11 @@ static int core_world(lua_State *L) {
     return 1;
 }
 
-bool mw__world_is_open(const mw_lua_world *world) {
+bool mw__lua_world_is_open(const mw_lua_world *world) {
     return world->world != NULL;
 }
 
-bool mw__world_step(mw_lua_world *world) {
+bool mw__lua_world_step(mw_lua_world *world) {
     return mw_world_step(world->world);
 }
 
@@ -196,10 +196,10 @@ static int world_step(lua_State *L) {
 
 static int world_advance(lua_State *L) {
     mw_lua_world *world = *check_world(L, "advance");
-    mw_time span = mw__check_duration(L, 2, "advance", "duration");
+    mw_time span = mw__lua_check_duration(L, 2, "advance", "duration");
     must_be_outside(L, world->lua, "advance");
     if (span == MW_FOREVER)
-        return mw__bad_argument(L, "advance", "duration", "a finite duration expected");
+        return mw__lua_bad_argument(L, "advance", "duration", "a finite duration expected");
     world->lua->looping++;
     mw_world_advance(world->world, span);
     world->lua->looping--;
@@ -225,7 +225,7 @@ static void drop_tasks(mw_process *process) {
     for (mw_task *task = process->lua->tasks; task;) {
         bool here = task->process == process;
         if (here)
-            mw__task_drop(task);
+            mw__lua_task_drop(task);
         task = here ? process->lua->tasks : task->next;
     }
 }
@@ -244,7 +244,7 @@ static void close_world(mw_lua_world *world) {
         drop_tasks(&node->process);
         for (mw_lua_registry *one = node->process.registries, *next; one; one = next) {
             next = one->next;
-            mw__registry_close(one, 0, true);
+            mw__lua_registry_close(one, 0, true);
         }
         mw_virtual_resume(node->process.host);
     }
@@ -256,10 +256,10 @@ static void close_world(mw_lua_world *world) {
     lua->looping--;
     for (host_node *node = world->hosts; node; node = node->next)
         drop_tasks(&node->process); /* what heard `closed` */
-    mw__servers_free(&world->servers);
+    mw__lua_servers_free(&world->servers);
     for (host_node *node = world->hosts, *next; node; node = next) {
         next = node->next;
-        mw__process_release(&node->process);
+        mw__lua_process_release(&node->process);
         free(node);
     }
     world->hosts = NULL;
@@ -276,13 +276,13 @@ static void close_world(mw_lua_world *world) {
         unref_world(world);
 }
 
-void mw__worlds_close(mw_lua *lua) {
+void mw__lua_worlds_close(mw_lua *lua) {
     while (lua->world)
         close_world(lua->world);
 }
 
 static int world_close(lua_State *L) {
-    mw_lua_world **box = mw__check_self(L, MW_CLASS_WORLD, "close");
+    mw_lua_world **box = mw__lua_check_self(L, MW_CLASS_WORLD, "close");
     if (!*box || !(*box)->world)
         return 0;
     must_be_outside(L, (*box)->lua, "close");
@@ -310,13 +310,13 @@ static int world_memory_server(lua_State *L) {
     mw_lua_world *world = *check_world(L, "memory_server");
     mw_error err;
     mw_host *host = NULL;
-    (void)mw__process_real(L); /* for the log */
+    (void)mw__lua_process_real(L); /* for the log */
     if (mw_world_host(world->world, log_on, world, &host, &err) != MW_OK)
         return luaL_error(L, "%s", err.message);
-    return mw__push_server(L, 2, host, world, &world->servers);
+    return mw__lua_push_server(L, 2, host, world, &world->servers);
 }
 
-void mw__world_open(lua_State *L) {
+void mw__lua_world_open(lua_State *L) {
     static const luaL_Reg world_methods[] = {{"memory_server", world_memory_server},
                                              {"host", world_host},
                                              {"step", world_step},
@@ -326,13 +326,13 @@ void mw__world_open(lua_State *L) {
                                              {"pending", world_pending},
                                              {NULL, NULL}};
     static const luaL_Reg world_meta[] = {{"__gc", world_gc}, {"__close", world_close}, {NULL, NULL}};
-    static const luaL_Reg host_methods[] = {{"pause", host_pause}, {"resume", host_resume},   {"kill", host_kill},
-                                            {"now", host_now},     {"pending", host_pending}, {"spawn", mw__host_spawn},
-                                            {NULL, NULL}};
+    static const luaL_Reg host_methods[] = {
+        {"pause", host_pause},     {"resume", host_resume},       {"kill", host_kill}, {"now", host_now},
+        {"pending", host_pending}, {"spawn", mw__lua_host_spawn}, {NULL, NULL}};
     static const luaL_Reg host_meta[] = {{"__gc", host_gc}, {NULL, NULL}};
-    mw__class(L, MW_CLASS_WORLD, world_methods, world_meta, NULL);
-    mw__class(L, MW_CLASS_HOST, host_methods, host_meta, NULL);
+    mw__lua_class(L, MW_CLASS_WORLD, world_methods, world_meta, NULL);
+    mw__lua_class(L, MW_CLASS_HOST, host_methods, host_meta, NULL);
     lua_pushcfunction(L, core_world);
     lua_setfield(L, -2, "world");
-    mw__server_open(L);
+    mw__lua_server_open(L);
 }

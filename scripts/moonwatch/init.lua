@@ -7,6 +7,7 @@ core.durations(duration.parse)
 
 local mw = {
     version = "0.1.0",
+    open = require("moonwatch.registry").open,
     spawn = tasks.spawn,
     sleep = tasks.sleep,
     every = tasks.every,

@@ -1,0 +1,257 @@
+--- mw.open, and what Registry has beyond the core: guard and elect.
+local core = require "moonwatch.core"
+local suggest = require "moonwatch.suggest"
+local size = require "moonwatch.size"
+local tasks = require "moonwatch.tasks"
+
+local M = {}
+
+local Registry = core.classes["moonwatch.Registry"]
+
+local function bad(name, what, text, level)
+    error(("bad argument '%s' to '%s': %s"):format(name, what, text), (level or 2) + 1)
+end
+
+local function check_type(value, name, what, expected)
+    if type(value) ~= expected then
+        bad(name, what, ("%s expected, got %s"):format(expected, type(value)), 3)
+    end
+end
+
+-- Options ---------------------------------------------------------------------------------------------------------------
+
+local own = { "backend", "server", "host", "namespace", "name", "op_timeout", "trace", "wait" }
+
+--- One setting as the backend takes it: text; durations in milliseconds under "<name>_ms", sizes in bytes.
+local function as_text(key, value, requirement)
+    local kind = requirement.kind
+    if kind == "duration" then
+        return tostring(math.ceil(core.seconds(value, "open", key) * 1000))
+    elseif kind == "size" then
+        local bytes, err = size.parse(value)
+        return bytes and tostring(bytes) or bad(key, "open", err, 4)
+    elseif kind == "boolean" then
+        return type(value) == "boolean" and tostring(value) or bad(key, "open", "boolean expected, got " .. type(value), 4)
+    elseif kind == "integer" then
+        return math.type(value) == "integer" and tostring(value)
+            or bad(key, "open", "integer expected, got " .. type(value), 4)
+    elseif type(value) == "table" then
+        for i, item in ipairs(value) do
+            if type(item) ~= "string" then
+                bad(key, "open", ("texts expected, item %d is a %s"):format(i, type(item)), 4)
+            end
+        end
+        return table.concat(value, ",")
+    elseif type(value) ~= "string" then
+        bad(key, "open", "string expected, got " .. type(value), 4)
+    end
+    return value
+end
+
+--- What the caller may say for each of the backend's settings: { name = requirement }.
+local function settings_of(backend)
+    local requirements, err = core.options_of(backend)
+    if not requirements then
+        return nil, err
+    end
+    local settings = {}
+    for _, requirement in ipairs(requirements) do
+        local name = requirement.key
+        if requirement.kind == "duration" then
+            name = name:gsub("_ms$", "")
+        end
+        settings[name] = requirement
+    end
+    return settings
+end
+
+local function unknown(key, settings)
+    if type(key) ~= "string" then
+        bad("options", "open", ("names expected as keys, got a %s"):format(type(key)), 4)
+    end
+    local known = table.move(own, 1, #own, 1, {})
+    for name in pairs(settings) do
+        known[#known + 1] = name
+    end
+    bad("options", "open", ("unknown option '%s'%s"):format(key, suggest.hint(key, known)), 4)
+end
+
+--- The backend's own settings among the options, as texts.
+local function translate(options, settings)
+    local texts, ours = {}, {}
+    for _, key in ipairs(own) do
+        ours[key] = true
+    end
+    for key, value in pairs(options) do
+        if not ours[key] then
+            local requirement = settings[key] or unknown(key, settings)
+            texts[requirement.key] = as_text(key, value, requirement)
+        end
+    end
+    for name, requirement in pairs(settings) do
+        if requirement.required and not texts[requirement.key] then
+            bad(name, "open", ("required: %s"):format(requirement.help), 3)
+        end
+    end
+    return texts
+end
+
+local function check_optional(options, name, expected)
+    if options[name] ~= nil then
+        check_type(options[name], name, "open", expected)
+    end
+end
+
+function M.open(options)
+    check_type(options, "options", "open", "table")
+    check_optional(options, "namespace", "string")
+    check_optional(options, "name", "string")
+    check_optional(options, "trace", "boolean")
+    local backend = options.server
+    if backend == nil then
+        check_type(options.backend, "backend", "open", "string")
+        backend = options.backend
+    elseif options.backend ~= nil and options.backend ~= "memory" then
+        bad("backend", "open", "'server' is for the memory backend")
+    elseif core.class_of(backend) ~= "moonwatch.MemoryServer" then
+        bad("server", "open", "a memory server expected, got " .. type(backend))
+    end
+    local wait = core.seconds(options.wait == nil and 10 or options.wait, "open", "wait")
+    local settings, err = settings_of(backend)
+    if not settings then
+        return nil, err
+    end
+    local texts = translate(options, settings)
+    local registry
+    registry, err = core.open(backend, options.host, texts, options.namespace, options.name, options.op_timeout,
+        options.trace)
+    if not registry or wait == 0 then
+        return registry, err
+    end
+    local connected
+    connected, err = core.connected(registry, wait)
+    if not connected then
+        registry:close { patience = 0 }
+        return nil, err
+    end
+    return registry
+end
+
+-- Guard -----------------------------------------------------------------------------------------------------------------
+
+local function split(options, keys)
+    local part = {}
+    for _, key in ipairs(keys) do
+        part[key] = options[key]
+    end
+    return part
+end
+
+local guard_options = { "value", "on_lost", "timeout", "try" }
+
+local function check_guard_options(options, body)
+    if options == nil then
+        options = {}
+    end
+    check_type(options, "options", "guard", "table")
+    for key in pairs(options) do
+        local known = false
+        for _, name in ipairs(guard_options) do
+            known = known or name == key
+        end
+        if not known then
+            bad("options", "guard", ("unknown option '%s'%s"):format(tostring(key),
+                suggest.hint(tostring(key), guard_options)), 3)
+        end
+    end
+    if options.on_lost ~= nil then
+        check_type(options.on_lost, "on_lost", "guard", "function")
+    end
+    check_type(body, "body", "guard", "function")
+    return options
+end
+
+--- The body runs as a child, so that a lock that is lost can cancel it wherever it waits; it has always ended before
+--- the lock is released.
+function Registry:guard(path, options, body)
+    if type(options) == "function" and body == nil then
+        options, body = nil, options
+    end
+    options = check_guard_options(options, body)
+    local child, loss
+    local chosen = split(options, { "value" })
+    function chosen.on_lost(lost, err)
+        loss = err
+        if child then
+            child:cancel()
+        end
+        if options.on_lost then
+            options.on_lost(lost, err)
+        end
+    end
+    local lock <close> = self:lock(path, chosen)
+    local token, err = lock:acquire(split(options, { "timeout", "try" }))
+    if not token then
+        return nil, err
+    end
+    child = core.spawn(body, lock)
+    local held <close> = child -- luacheck: ignore 211
+    local results = table.pack(child:join())
+    if child.status == "cancelled" then
+        return nil, loss or results[2]
+    end
+    return tasks.results(table.unpack(results, 1, results.n))
+end
+
+-- Elect -----------------------------------------------------------------------------------------------------------------
+
+local function lead_terms(election, lead, set_task)
+    while true do
+        local token = election:wait()
+        if not token then
+            return
+        end
+        local term = core.spawn(lead, election)
+        set_task(term)
+        local _, err = term:join()
+        set_task(nil)
+        if term.status == "failed" then
+            core.log("error", ("elect %s: %s"):format(election.path, err))
+        end
+        if election.token == token then
+            election:resign()
+        end
+    end
+end
+
+function Registry:elect(path, options, lead)
+    if type(options) == "function" and lead == nil then
+        options, lead = nil, options
+    end
+    if options ~= nil then
+        check_type(options, "options", "elect", "table")
+        for key in pairs(options) do
+            if key ~= "record" then
+                bad("options", "elect", ("unknown option '%s'%s"):format(tostring(key),
+                    suggest.hint(tostring(key), { "record" })))
+            end
+        end
+    end
+    if lead ~= nil then
+        check_type(lead, "lead", "elect", "function")
+    end
+    local term
+    local election, err = core.stand(self, path, options and options.record or "", function()
+        if term then
+            term:cancel()
+        end
+    end)
+    if election and lead then
+        core.spawn_apart(lead_terms, election, lead, function(task)
+            term = task
+        end)
+    end
+    return election, err
+end
+
+return M
