@@ -203,7 +203,7 @@ end
 ---@field getenv (fun(name: string): string?)?
 
 local function default_requirements(name)
-    return require("moonwatch.core").backend_options(name)
+    return require("moonwatch.core").options_of(name)
 end
 
 --- Read a configuration from `text`.

@@ -16,6 +16,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* what libmoonwatch exports */
 
 typedef struct mw_engine mw_engine;
 
@@ -24,8 +25,7 @@ typedef struct mw_engine_config {
     struct uv_loop_s *loop; /* the program's; NULL = a loop of the engine's own */
     mw_log_sink log;        /* NULL = drop the log */
     void *log_arg;
-    const char *scripts;  /* where the Lua files of Moonwatch are; NULL = where they were installed */
-    const char *backends; /* where its loadable backends are; NULL = $MOONWATCH_BACKENDS, or where installed */
+    const char *scripts; /* where the Lua files of Moonwatch are; NULL = where they were installed */
 } mw_engine_config;
 
 /* Errors: MW_ENO_MEMORY, MW_EIO (the Lua files are not where they should be). `config` NULL = all defaults. */
@@ -46,7 +46,8 @@ int mw_engine_load(mw_engine *engine, const char *file, mw_engine_done_fn *done,
 int mw_engine_load_text(mw_engine *engine, const char *name, mw_str text, mw_engine_done_fn *done, void *arg,
                         mw_error *err);
 
-/* Run the configuration's scripts, choose the backend, open the registry. `done`: connected, or it cannot be. */
+/* Run the configuration's scripts, choose the backend, open the registry. `done`: it is connected, or goes on to try
+ * where its server does not answer within the configured `wait`; or what is wrong with a script or the backend. */
 int mw_engine_start(mw_engine *engine, mw_engine_done_fn *done, void *arg, mw_error *err);
 
 /* ---- Calling scripts ----------------------------------------------------------------------------------------------
@@ -122,6 +123,7 @@ void mw_engine_close(mw_engine *engine, mw_time patience, void (*closed)(void *a
  * is allowed. */
 void mw_engine_free(mw_engine *engine);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

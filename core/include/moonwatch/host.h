@@ -17,6 +17,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* what libmoonwatch exports */
 
 typedef struct mw_host mw_host;
 typedef struct mw_timer mw_timer;
@@ -144,6 +145,7 @@ void mw_log(mw_host *host, mw_log_level level, const char *component, const char
 /* The structure that embeds a member: mw_container(timer, struct session, deadline). */
 #define mw_container(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

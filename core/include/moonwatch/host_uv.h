@@ -7,6 +7,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* what libmoonwatch exports */
 
 struct uv_loop_s;
 
@@ -34,6 +35,7 @@ bool mw_uv_host_step(mw_host *host, bool wait);
 int mw_uv_host_fd(mw_host *host);
 int mw_uv_host_timeout(mw_host *host);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

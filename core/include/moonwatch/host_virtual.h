@@ -13,6 +13,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* what libmoonwatch exports */
 
 typedef struct mw_world mw_world;
 
@@ -39,6 +40,7 @@ void mw_virtual_kill(mw_host *host);
 /* Timers, defers and holds of a host that are still armed: a spec ends with zero. */
 size_t mw_virtual_pending(const mw_host *host);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

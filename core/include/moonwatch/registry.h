@@ -12,6 +12,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* what libmoonwatch exports */
 
 typedef struct mw_registry mw_registry;
 typedef struct mw_op mw_op;
@@ -279,6 +280,7 @@ size_t mw_path_depth(mw_str path);                /* 0 for "/" */
 /* Does a feed on `path` with `depth` cover `candidate`? */
 bool mw_path_covers(mw_str path, mw_depth depth, mw_str candidate);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -11,6 +11,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* what libmoonwatch exports */
 
 /* X(name, value, text, retryable, meaning). `text` is what Lua scripts see as `err.code`; append only. */
 #define MW_STATUS_MAP(X)                                                                                               \
@@ -62,6 +63,7 @@ bool mw_status_retryable(int status);
  * ...)`. */
 int mw_fail(mw_error *err, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
