@@ -21,11 +21,11 @@ char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t max);
 void __wrap_free(void *memory);
 
-/* Live allocations of the run: an open hash of pointers. */
+/* Live allocations of the run: an open hash of addresses. */
 #define SLOTS (1u << 17)
 
 typedef struct live_block {
-    void *memory;
+    uintptr_t hidden; /* the complement of the address: LeakSanitizer must not find its way through this table */
     void *caller;
     size_t nth;
 } live_block;
@@ -38,15 +38,16 @@ static struct {
     live_block blocks[SLOTS];
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static size_t slot_of(const void *memory) {
-    return (size_t)(((uintptr_t)memory >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 47) % SLOTS;
+static size_t slot_of(uintptr_t hidden) {
+    return (size_t)((hidden >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 47) % SLOTS;
 }
 
-static void remember(void *memory, void *caller) {
-    size_t i = slot_of(memory);
-    while (state.blocks[i].memory)
+static void remember(const void *memory, void *caller) {
+    uintptr_t hidden = ~(uintptr_t)memory;
+    size_t i = slot_of(hidden);
+    while (state.blocks[i].hidden)
         i = (i + 1) % SLOTS;
-    state.blocks[i] = (live_block){memory, caller, state.seen};
+    state.blocks[i] = (live_block){hidden, caller, state.seen};
     if (++state.live > SLOTS / 2) {
         (void)fputs("alloc_fail: the scenario is too large\n", stderr);
         abort();
@@ -54,19 +55,20 @@ static void remember(void *memory, void *caller) {
 }
 
 static void forget(const void *memory) {
-    size_t i = slot_of(memory);
-    while (state.blocks[i].memory && state.blocks[i].memory != memory)
+    uintptr_t hidden = ~(uintptr_t)memory;
+    size_t i = slot_of(hidden);
+    while (state.blocks[i].hidden && state.blocks[i].hidden != hidden)
         i = (i + 1) % SLOTS;
-    if (!state.blocks[i].memory)
+    if (!state.blocks[i].hidden)
         return; /* from before the run, or from a library */
     state.live--;
-    state.blocks[i].memory = NULL;
+    state.blocks[i].hidden = 0;
     /* Close the gap for those that were pushed past it. */
-    for (size_t j = (i + 1) % SLOTS; state.blocks[j].memory; j = (j + 1) % SLOTS) {
-        size_t home = slot_of(state.blocks[j].memory);
+    for (size_t j = (i + 1) % SLOTS; state.blocks[j].hidden; j = (j + 1) % SLOTS) {
+        size_t home = slot_of(state.blocks[j].hidden);
         if ((j - home) % SLOTS >= (j - i) % SLOTS) {
             state.blocks[i] = state.blocks[j];
-            state.blocks[j].memory = NULL;
+            state.blocks[j].hidden = 0;
             i = j;
         }
     }
@@ -158,7 +160,7 @@ size_t alloc_fail_stop(void) {
 static void describe_leak(char *why, size_t why_size) {
     const live_block *oldest = NULL;
     for (size_t i = 0; i < SLOTS; i++)
-        if (state.blocks[i].memory && (!oldest || state.blocks[i].nth < oldest->nth))
+        if (state.blocks[i].hidden && (!oldest || state.blocks[i].nth < oldest->nth))
             oldest = &state.blocks[i];
     Dl_info where = {0};
     if (!oldest)
@@ -178,7 +180,17 @@ static void name_the_crash(int signal_number) {
     (void)raise(signal_number); /* with the default action: SA_RESETHAND */
 }
 
+/* A check that failed left the scenario by longjmp, and still counts. */
+static void name_the_escape(void) {
+    if (state.counting)
+        (void)fprintf(stderr, "# it was allocation %zu that failed%s\n", state.nth,
+                      state.from_then_on ? ", and all after it" : "");
+    state.counting = false;
+}
+
 static void watch_crashes(void) {
+    name_the_escape();
+    (void)atexit(name_the_escape);
     struct sigaction action = {.sa_handler = name_the_crash, .sa_flags = SA_RESETHAND | SA_NODEFER};
     (void)sigaction(SIGABRT, &action, NULL);
 #ifndef __SANITIZE_ADDRESS__ /* ASan tells more, and exits by itself */
