@@ -2,7 +2,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: all setup build test bench sanitize fuzz lint format install clean
+.PHONY: all setup build demo test bench sanitize fuzz lint format install clean
 all: build
 
 setup:
@@ -12,6 +12,10 @@ build: setup
 	@cmake -S . -B $(BUILD) -G Ninja >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@rm -f $(BUILD).log
 	@cmake --build $(BUILD) -j $(JOBS)
+
+# Three processes on one SQLite registry; the leader is killed, its jobs are moved, the registry is the judge.
+demo: build
+	@. $(BUILD)/env.sh && lua5.4 scripts/demo/demo.lua $(BUILD)/bin/moonwatch
 
 test: build
 	@ctest --test-dir $(BUILD) --output-on-failure

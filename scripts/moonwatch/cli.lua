@@ -1,7 +1,8 @@
 --- The command line: one file per command in moonwatch/cli/, dispatched with lua-argparse.
 --
--- A command is a table: summary (one line), description (optional), configure(command) which adds options to an argparse
--- command, and run(args) which returns an exit code and may wait. Only the file of the command that is used is loaded.
+-- A command is a table: summary (one line), description (optional), configure(command) which adds options to an
+-- argparse command, and run(args) which returns an exit code and may wait. Only the file of the command that is used
+-- is loaded.
 local M = {}
 
 --- Exit codes of every command; `lock` and others add their own above 10.

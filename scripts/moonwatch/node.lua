@@ -105,7 +105,7 @@ function M.judge(status, load, busy, limits, calm)
     return "normal", 0
 end
 
--- ---- Identity: that a restart ends what its predecessor left ----------------------------------------------------------
+-- ---- Identity: that a restart ends what its predecessor left ------------------------------------------------------
 
 local function adopt(registry, file)
     local id, secret = file:read():match "^(%d+) (%x+)\n$"
@@ -145,7 +145,7 @@ function M.identify(registry, path, engine)
     return true
 end
 
--- ---- Registration -----------------------------------------------------------------------------------------------------
+-- ---- Registration -------------------------------------------------------------------------------------------------
 
 ---@class moonwatch.NodeRegistration
 local NodeRegistration = {}
@@ -235,7 +235,8 @@ local function describe(options, configured)
     local mac, address = M.mac()
     local node = {
         id = options.id or configured.id or mac,
-        address = options.address or configured.address or ("%s:%d"):format(address or system.hostname(), system.pid()),
+        address = options.address or configured.address
+            or ("%s:%d"):format(address or system.hostname(), system.pid()),
         incarnation = options.incarnation or incarnation(),
         started = math.floor(system.started() * 1000) / 1000,
         role = options.role or configured.role,

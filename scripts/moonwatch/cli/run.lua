@@ -8,7 +8,7 @@ local M = {
 }
 
 function M.configure(command)
-    command:option("-c --config", "The configuration; without it, application.yaml here if there is one."):argname "FILE"
+    command:option("-c --config", "The configuration; without it, application.yaml if there is one."):argname "FILE"
     command:argument("script", "More scripts, after those of the configuration."):args "*"
 end
 
@@ -54,6 +54,7 @@ function M.run(args)
     if not config then
         return cli.exit.config
     end
+    io.stdout:setvbuf "line" -- a pipe or a file gets a script's lines when they are printed
     local files = scripts_of(config, args.script)
     local engine = require("moonwatch.engine").new(config)
     stop_on_signals(engine)
