@@ -173,7 +173,7 @@ static void ticked(mw_timer *timer) {
 
 static void deliver(mwm_wire *wire, mwm_msg *msg) {
     mw_conn *conn = mw_container(wire, mw_conn, wire);
-    if (msg->kind != MWM_GRANTED && msg->kind != MWM_RENEWED && msg->number > conn->revision)
+    if (msg->kind != MWM_RENEWED && msg->number > conn->revision)
         conn->revision = msg->number;
     switch (msg->kind) {
     case MWM_WELCOME:

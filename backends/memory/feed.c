@@ -1,5 +1,7 @@
 /* Feeds: a snapshot, then each change that concerns it.
  *
+ * A weak feed holds changes back for a while and tells only the last of each path.
+ *
  * Who watches what is found by path: a change looks for watchers at its own path and at each of its ancestors, however
  * many feeds there are elsewhere. A watched path need not exist. */
 #include "server.h"
@@ -14,6 +16,16 @@ typedef struct mwm_point {
     char path[];
 } mwm_point;
 
+#define WEAK_DELAY (20 * MW_MS)
+
+/* A change that a weak feed holds back. */
+typedef struct mwm_late {
+    mwm_ring in_sub;
+    mwm_kind kind;
+    int64_t revision;
+    mwm_state *state;
+} mwm_late;
+
 /* One feed of one connection. */
 typedef struct mwm_sub {
     mwm_hook by_id; /* in its wire */
@@ -22,6 +34,8 @@ typedef struct mwm_sub {
     mwm_wire *wire;
     uint64_t id;
     mw_depth depth;
+    mwm_ring late;
+    mw_timer flush;
 } mwm_sub;
 
 static mw_str point_path(const mwm_point *point) {
@@ -59,13 +73,71 @@ static void point_free_when_empty(mw_memory_server *server, mwm_point *point) {
 /* ---- Telling -------------------------------------------------------------------------------------------------------
  */
 
+/* What the client was shown, its reads must not fall behind. `complete`: the feed has told all up to this revision. */
+static void tell(const mwm_sub *sub, mwm_kind kind, mwm_state *state, int64_t revision, int64_t complete) {
+    mwm_msg *msg = mwm_wire_say(sub->wire, kind, sub->id, complete, state);
+    if (msg)
+        msg->revision = revision;
+    if (sub->wire->faults.floor < revision)
+        sub->wire->faults.floor = revision;
+}
+
+static void late_free(mwm_late *late) {
+    mwm_ring_remove(&late->in_sub);
+    mwm_state_free(late->state);
+    free(late);
+}
+
+static void flush(mwm_sub *sub, bool aloud) {
+    while (!mwm_ring_empty(&sub->late)) {
+        mwm_late *late = mw_container(sub->late.next, mwm_late, in_sub);
+        if (aloud)
+            tell(sub, late->kind, late->state, late->revision, 0);
+        late_free(late);
+    }
+}
+
+static void flush_due(mw_timer *timer) {
+    flush(mw_container(timer, mwm_sub, flush), true);
+}
+
+static void forget_earlier(mwm_sub *sub, mw_str path) {
+    mwm_ring *next = sub->late.next;
+    while (next != &sub->late) {
+        mwm_late *late = mw_container(next, mwm_late, in_sub);
+        next = next->next;
+        if (mw_str_equal(mwm_state_path(late->state), path))
+            late_free(late);
+    }
+}
+
+static void hold_back(mwm_sub *sub, mwm_kind kind, mwm_state *state, int64_t revision) {
+    mw_memory_server *server = sub->wire->server;
+    forget_earlier(sub, mwm_state_path(state));
+    mwm_late *late = malloc(sizeof *late);
+    if (!late) {
+        mwm_wire_cut(sub->wire);
+        return;
+    }
+    *late = (mwm_late){.kind = kind, .revision = revision, .state = mwm_state_keep(state)};
+    mwm_ring_add(&sub->late, &late->in_sub);
+    if (mw_timer_armed(&sub->flush))
+        return;
+    if (mw_timer_start(server->host, &sub->flush, mwm_faults_dice(server, WEAK_DELAY)) != MW_OK)
+        flush(sub, true);
+}
+
 /* A change that a feed covers. After it the feed is complete up to the revision before, since a txn of several changes
  * may be cut in two by a disconnect. */
-static void tell_change(const mwm_sub *sub, const mwm_change *change) {
-    mwm_msg *msg = mwm_wire_say(sub->wire, change->after ? MWM_STATE : MWM_GONE, sub->id, change->revision - 1,
-                                change->after ? change->after : change->before);
-    if (msg)
-        msg->revision = change->revision;
+static void tell_change(mwm_sub *sub, const mwm_change *change) {
+    mwm_kind kind = change->after ? MWM_STATE : MWM_GONE;
+    mwm_state *state = change->after ? change->after : change->before;
+    if (mwm_faults_weak(sub->wire)) {
+        hold_back(sub, kind, state, change->revision);
+        return;
+    }
+    flush(sub, true);
+    tell(sub, kind, state, change->revision, change->revision - 1);
 }
 
 static void tell_state(const mwm_sub *sub, mwm_state *state) {
@@ -86,22 +158,12 @@ static void snapshot(const mwm_sub *sub, const mwm_store *store) {
     mwm_wire_say(sub->wire, MWM_SYNCED, sub->id, store->revision, NULL);
 }
 
-static bool covers(mw_str top, mw_depth depth, mw_str path) {
-    if (depth == MW_DEPTH_SELF)
-        return mw_str_equal(top, path);
-    if (depth == MW_DEPTH_CHILDREN)
-        return path.len > 1 && mw_str_equal(top, mwm_parent(path));
-    if (top.len == 1)
-        return path.len > 1;
-    return path.len > top.len && path.data[top.len] == '/' && memcmp(path.data, top.data, top.len) == 0;
-}
-
 /* What was missed, from the log. */
-static void catch_up(const mwm_sub *sub, const mwm_store *store, int64_t seen) {
+static void catch_up(mwm_sub *sub, const mwm_store *store, int64_t seen) {
     for (size_t i = 0; i < store->log_count; i++) {
         const mwm_change *change = mwm_log_at(store, i);
         mwm_state *state = change->after ? change->after : change->before;
-        if (change->revision > seen && covers(point_path(sub->point), sub->depth, mwm_state_path(state)))
+        if (change->revision > seen && mwm_covers(point_path(sub->point), sub->depth, mwm_state_path(state)))
             tell_change(sub, change);
     }
 }
@@ -121,6 +183,8 @@ static mwm_sub *sub_find(const mwm_wire *wire, uint64_t id) {
 
 static void sub_free(mwm_sub *sub) {
     mw_memory_server *server = sub->wire->server;
+    flush(sub, false);
+    mw_timer_stop(server->host, &sub->flush);
     mwm_index_remove(&sub->wire->subs, &sub->by_id);
     mwm_ring_remove(&sub->at_point);
     point_free_when_empty(server, sub->point);
@@ -141,6 +205,8 @@ void mwm_feed_watch(mwm_wire *wire, const mwm_ask *ask) {
         return;
     }
     *made = (mwm_sub){.point = at, .wire = wire, .id = ask->msg.id, .depth = (mw_depth)ask->what};
+    made->flush.fire = flush_due;
+    mwm_ring_init(&made->late);
     mwm_ring_add(&at->subs, &made->at_point);
     mwm_index_insert(&wire->subs, &made->by_id, mwm_hash_number(made->id));
     server->feeds++;

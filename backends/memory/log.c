@@ -25,6 +25,18 @@ const mwm_change *mwm_log_at(const mwm_store *store, size_t i) {
     return &store->log[(oldest + i) % store->log_size];
 }
 
+mwm_state *mwm_log_state_at(const mwm_store *store, mw_str path, mwm_state *present, int64_t revision) {
+    mwm_state *state = present;
+    for (size_t i = store->log_count; i-- > 0;) {
+        const mwm_change *change = mwm_log_at(store, i);
+        if (change->revision <= revision)
+            break;
+        if (mw_str_equal(mwm_state_path(change->after ? change->after : change->before), path))
+            state = change->before;
+    }
+    return state;
+}
+
 void mwm_log_compact(mwm_store *store) {
     for (size_t i = 0; i < store->log_count; i++)
         forget((mwm_change *)mwm_log_at(store, i));

@@ -45,13 +45,20 @@ static mwm_member *member_find(const mwm_session *session, uint64_t id) {
     return NULL;
 }
 
+/* Tell the client, if it is there; else it hears when it comes back and asks. */
 static void tell(const mwm_session *session, mwm_kind kind, uint64_t id, int64_t token, int status) {
-    mwm_msg *msg = session->wire ? mwm_wire_say(session->wire, kind, id, token, NULL) : NULL;
-    if (msg)
+    mwm_wire *wire = session->wire;
+    mwm_msg *msg = wire ? mwm_msg_new(kind, id, sizeof *msg) : NULL;
+    if (msg) {
+        msg->number = token;
         msg->status = status;
+        mwm_wire_answer_change(wire, msg);
+    } else if (wire) {
+        mwm_wire_cut(wire);
+    }
 }
 
-/* The first in the queue becomes the holder. While its client is away it hears of it when it asks again. */
+/* The first in the queue becomes the holder. */
 static void grant_first(mw_memory_server *server, mwm_queue *queue) {
     mwm_member *member = first(queue);
     if (!member || member->token)
@@ -127,6 +134,15 @@ void mwm_queue_leave(mwm_session *session, uint64_t id) {
 void mwm_queue_leave_all(mwm_session *session) {
     while (!mwm_ring_empty(&session->members))
         member_remove(session->server, mw_container(session->members.prev, mwm_member, in_session));
+}
+
+void mwm_queue_drop(mw_memory_server *server, mwm_queue *queue) {
+    for (bool last = false; !last;) {
+        mwm_member *member = mw_container(queue->members.prev, mwm_member, in_queue);
+        last = member->in_queue.prev == &queue->members; /* the queue goes with it */
+        tell(member->session, MWM_ENDED, member->id, 0, MW_EFENCED);
+        member_remove(server, member);
+    }
 }
 
 bool mwm_queue_holds(void *session, mw_str path, int64_t token) {

@@ -5,30 +5,106 @@ static void found(mwm_wire *wire, const mwm_ask *ask, mwm_state *state) {
     mwm_wire_say(wire, MWM_RESULT, ask->msg.id, 0, state);
 }
 
-static int read_entries(mwm_wire *wire, const mwm_ask *ask) {
+/* ---- Which revision a read shows -----------------------------------------------------------------------------------
+ *
+ * The present one; except in `weak` mode, where a read lags, and on a server that is cut off, where time stands still.
+ */
+
+#define WEAK_LAG 32
+
+typedef struct mwm_view {
+    mwm_wire *wire;
+    const mwm_ask *ask;
+    int64_t from, to; /* each entry at a revision of its own in between */
+    int64_t shown;    /* the highest that was used */
+} mwm_view;
+
+static mwm_view view_of(mwm_wire *wire, const mwm_ask *ask) {
     const mwm_store *store = &wire->server->store;
-    const mwm_node *top = mwm_store_find(store, ask->path);
-    if (ask->what == MW_READ_LIST) {
-        for (const mwm_node *node = top; node && (node = mwm_store_walk(top, node));)
-            found(wire, ask, node->state);
-        return MW_OK;
+    mwm_view view = {wire, ask, store->revision, store->revision, 0};
+    int64_t lowest = wire->faults.floor > store->log_floor ? wire->faults.floor : store->log_floor;
+    if (wire->faults.isolated) {
+        view.from = view.to = wire->faults.replica > lowest ? wire->faults.replica : lowest;
+    } else if (mwm_faults_weak(wire) && !ask->flag && lowest < store->revision) {
+        int64_t most = store->revision - lowest;
+        view.from -= (int64_t)mwm_faults_dice(wire->server, (uint64_t)(most < WEAK_LAG ? most : WEAK_LAG) + 1);
     }
-    if (!top)
+    return view;
+}
+
+/* The state of one path as this view shows it; NULL = absent. */
+static mwm_state *look(mwm_view *view, mw_str path, mwm_state *present) {
+    const mwm_store *store = &view->wire->server->store;
+    int64_t at = view->from;
+    if (view->to > view->from)
+        at += (int64_t)mwm_faults_dice(view->wire->server, (uint64_t)(view->to - view->from) + 1);
+    if (at > view->shown)
+        view->shown = at;
+    return at == store->revision ? present : mwm_log_state_at(store, path, present, at);
+}
+
+static void show(mwm_view *view, const mwm_node *node) {
+    mwm_state *state = look(view, mwm_state_path(node->state), node->state);
+    if (state)
+        found(view->wire, view->ask, state);
+}
+
+/* Entries that were there at `from` and are gone now. Each is judged once, at the first change after `from`. */
+static void show_deleted(mwm_view *view, mw_depth depth) {
+    const mwm_store *store = &view->wire->server->store;
+    for (size_t i = 0; view->from < store->revision && i < store->log_count; i++) {
+        const mwm_change *change = mwm_log_at(store, i);
+        if (change->revision <= view->from || !change->before)
+            continue;
+        mw_str path = mwm_state_path(change->before);
+        bool first = mwm_log_state_at(store, path, NULL, view->from) == change->before;
+        if (!first || mwm_store_find(store, path) || !mwm_covers(view->ask->path, depth, path))
+            continue;
+        mwm_state *state = look(view, path, NULL);
+        if (state)
+            found(view->wire, view->ask, state);
+    }
+}
+
+static int read_one(mwm_view *view) {
+    const mwm_node *node = mwm_store_find(&view->wire->server->store, view->ask->path);
+    mwm_state *state = look(view, view->ask->path, node ? node->state : NULL);
+    if (!state)
         return MW_ENOT_FOUND;
-    if (ask->what != MW_READ_CHILDREN) {
-        found(wire, ask, top->state);
+    found(view->wire, view->ask, state);
+    return MW_OK;
+}
+
+static int read_many(mwm_view *view) {
+    const mwm_node *top = mwm_store_find(&view->wire->server->store, view->ask->path);
+    if (view->ask->what == MW_READ_LIST) {
+        for (const mwm_node *node = top; node && (node = mwm_store_walk(top, node));)
+            show(view, node);
+        show_deleted(view, MW_DEPTH_SUBTREE);
         return MW_OK;
     }
-    for (const mwm_ring *ring = top->children.next; ring != &top->children; ring = ring->next)
-        found(wire, ask, mw_container(ring, mwm_node, sibling)->state);
+    if (!look(view, view->ask->path, top ? top->state : NULL))
+        return MW_ENOT_FOUND;
+    for (const mwm_ring *ring = top ? top->children.next : NULL; top && ring != &top->children; ring = ring->next)
+        show(view, mw_container(ring, mwm_node, sibling));
+    show_deleted(view, MW_DEPTH_CHILDREN);
     return MW_OK;
+}
+
+static int read_entries(mwm_wire *wire, const mwm_ask *ask) {
+    mwm_view view = view_of(wire, ask);
+    bool one = ask->what == MW_READ_GET || ask->what == MW_READ_STAT;
+    int status = one ? read_one(&view) : read_many(&view);
+    if (wire->faults.floor < view.shown)
+        wire->faults.floor = view.shown;
+    return status;
 }
 
 /* ---- Queues and sessions, shown as entries --------------------------------------------------------------------------
  */
 
 /* Takes over `state`; NULL = out of memory. */
-static int show(mwm_wire *wire, const mwm_ask *ask, mwm_state *state) {
+static int show_made(mwm_wire *wire, const mwm_ask *ask, mwm_state *state) {
     if (!state)
         return MW_ENO_MEMORY;
     found(wire, ask, state);
@@ -47,7 +123,7 @@ static int show_queue(mwm_wire *wire, const mwm_ask *ask, const mwm_queue *queue
             state->revision = member->token;
             state->ctime = state->mtime = member->since;
         }
-        status = show(wire, ask, state);
+        status = show_made(wire, ask, state);
     }
     return status;
 }
@@ -86,7 +162,7 @@ static int read_sessions(mwm_wire *wire, const mwm_ask *ask) {
             state->ctime = session->opened;
             state->mtime = wall + (int64_t)((session->expires - now) / MW_MS);
         }
-        status = show(wire, ask, state);
+        status = show_made(wire, ask, state);
     }
     return status;
 }

@@ -25,7 +25,10 @@ void mwm_server_unplug(mwm_wire *wire) {
 }
 
 bool mwm_wire_open(mwm_wire *wire) {
+    if (mwm_faults_refuse(wire))
+        return false;
     wire->open = true;
+    mwm_pipe_hold(&wire->up, wire->faults.frozen || wire->server->frozen || wire->faults.isolated);
     return true;
 }
 
@@ -36,11 +39,31 @@ void mwm_wire_close(mwm_wire *wire) {
     mwm_session_detach(wire);
 }
 
+/* A server that is cut off answers by itself what it can: renewals, and reads that may be old. The first message that
+ * needs the authority waits, and with it all behind it. */
+static bool replica_takes(mwm_wire *wire, mwm_msg *msg) {
+    if (msg->kind != MWM_RENEW) {
+        bool stale = msg->kind == MWM_READ && !((mwm_ask *)(void *)msg)->flag;
+        if (!stale)
+            mwm_pipe_hold(&wire->up, true);
+        return false;
+    }
+    wire->faults.replica_speaks = true;
+    mwm_msg *renewed = mwm_wire_say(wire, MWM_RENEWED, 0, msg->number, NULL);
+    if (renewed)
+        renewed->status = MW_EDISCONNECTED;
+    wire->faults.replica_speaks = false;
+    return true;
+}
+
 void mwm_wire_ask(mwm_wire *wire, mwm_msg *msg) {
-    if (wire->open)
-        mwm_pipe_send(&wire->up, msg, 0);
-    else
+    bool lost = wire->open && mwm_faults_lose_request(wire);
+    if (lost)
+        mwm_wire_cut(wire);
+    if (!wire->open || (wire->faults.isolated && replica_takes(wire, msg)))
         mwm_msg_free(msg);
+    else
+        mwm_pipe_send(&wire->up, msg, mwm_faults_latency(wire));
 }
 
 /* Feeds and session stay until the client has noticed, or its session has expired. */
@@ -56,15 +79,26 @@ void mwm_wire_cut(mwm_wire *wire) {
 void mwm_wire_answer(mwm_wire *wire, void *msg) {
     if (!msg)
         mwm_wire_cut(wire);
-    else if (wire->open)
-        mwm_pipe_send(&wire->down, msg, 0);
+    else if (wire->open && (!wire->faults.isolated || wire->faults.replica_speaks))
+        mwm_pipe_send(&wire->down, msg, mwm_faults_latency(wire));
     else
         mwm_msg_free(msg);
 }
 
+/* What a client was told about a change it will also read. */
+void mwm_wire_answer_change(mwm_wire *wire, void *msg) {
+    wire->faults.floor = wire->server->store.revision;
+    if (!mwm_faults_lose_reply(wire)) {
+        mwm_wire_answer(wire, msg);
+        return;
+    }
+    mwm_msg_free(msg);
+    mwm_wire_cut(wire);
+}
+
 /* The short messages. Keeps its own reference on `state`. Returns what was sent, to add to it at once, or NULL. */
 mwm_msg *mwm_wire_say(mwm_wire *wire, mwm_kind kind, uint64_t id, int64_t number, mwm_state *state) {
-    if (!wire->open)
+    if (!wire->open || (wire->faults.isolated && !wire->faults.replica_speaks))
         return NULL;
     mwm_msg *msg = mwm_msg_new(kind, id, sizeof *msg);
     if (msg) {
@@ -87,7 +121,7 @@ static void say_goodbye(mwm_wire *wire) {
 
 /* What came from a connection with a session. Whatever it is, it shows that the client lives. */
 static void serve(mwm_session *session, mwm_wire *wire, const mwm_msg *msg) {
-    mwm_session_touch(session);
+    mwm_session_touch(session, 0);
     switch (msg->kind) {
     case MWM_RENEW:
         mwm_wire_say(wire, MWM_RENEWED, 0, msg->number, NULL);
@@ -125,7 +159,11 @@ static void serve(mwm_session *session, mwm_wire *wire, const mwm_msg *msg) {
 }
 
 static void handle(mwm_wire *wire, mwm_msg *msg) {
-    if (msg->kind == MWM_HELLO)
+    if (wire->faults.isolated) { /* only reads get here */
+        wire->faults.replica_speaks = true;
+        mwm_read(wire, (const mwm_ask *)(const void *)msg);
+        wire->faults.replica_speaks = false;
+    } else if (msg->kind == MWM_HELLO)
         mwm_session_hello(wire, (const mwm_hello *)(const void *)msg);
     else if (wire->session)
         serve(wire->session, wire, msg);

@@ -39,6 +39,9 @@ struct mw_memory_server {
     mwm_index queues;   /* lock queues by path */
     mwm_ring wires;
     size_t feeds, tickets;
+    mw_memory_faults faults; /* of all wires that have none of their own */
+    mw_time down_until;
+    bool frozen;
 };
 
 /* ---- server.c: wires and requests ----------------------------------------------------------------------------------
@@ -56,8 +59,24 @@ void mwm_wire_ask(mwm_wire *wire, mwm_msg *msg); /* takes over `msg` */
 
 /* The server's calls. `answer` with NULL (out of memory) cuts the wire: what cannot be said must not be missed. */
 void mwm_wire_answer(mwm_wire *wire, void *msg);
+void mwm_wire_answer_change(mwm_wire *wire, void *msg); /* something was done: it is what `lose_reply` loses */
 void mwm_wire_cut(mwm_wire *wire);
 mwm_msg *mwm_wire_say(mwm_wire *wire, mwm_kind kind, uint64_t id, int64_t number, mwm_state *state);
+
+/* ---- faults.c ------------------------------------------------------------------------------------------------------
+ */
+
+bool mwm_faults_chance(mw_memory_server *server, double probability);
+uint64_t mwm_faults_dice(mw_memory_server *server, uint64_t sides); /* 0 to sides - 1 */
+mw_time mwm_faults_latency(mwm_wire *wire);
+bool mwm_faults_lose_request(mwm_wire *wire);
+bool mwm_faults_lose_reply(mwm_wire *wire);
+bool mwm_faults_refuse(const mwm_wire *wire); /* a new connection */
+bool mwm_faults_weak(const mwm_wire *wire);
+bool mwm_faults_forget(mwm_wire *wire);
+
+/* A client has seen a later revision than there is: the registry was set back to an older copy. */
+void mwm_faults_went_back(mw_memory_server *server, int64_t seen);
 
 /* ---- conn.c, the client ---------------------------------------------------------------------------------------------
  */
@@ -72,7 +91,7 @@ mwm_session *mwm_session_find(const mw_memory_server *server, mw_session_id id);
 
 /* MWM_HELLO: a new session, or back to the old one. */
 void mwm_session_hello(mwm_wire *wire, const mwm_hello *hello);
-void mwm_session_touch(mwm_session *session); /* it lives: its timeout starts again */
+void mwm_session_touch(mwm_session *session, mw_time grace); /* it lives: its timeout starts again, `grace` from now */
 
 /* Its ephemerals and locks go; its client, if there, hears MWM_EXPIRED. */
 void mwm_session_end(mwm_session *session);
@@ -119,6 +138,7 @@ typedef struct mwm_queue {
 void mwm_queue_join(mwm_session *session, const mwm_ask *ask);
 void mwm_queue_leave(mwm_session *session, uint64_t id);
 void mwm_queue_leave_all(mwm_session *session);
+void mwm_queue_drop(mw_memory_server *server, mwm_queue *queue); /* all in it are fenced */
 bool mwm_queue_holds(void *session, mw_str path, int64_t token);
 mwm_queue *mwm_queue_find(const mw_memory_server *server, mw_str path);
 

@@ -17,14 +17,16 @@ mwm_session *mwm_session_find(const mw_memory_server *server, mw_session_id id) 
 /* ---- Time ----------------------------------------------------------------------------------------------------------
  */
 
-void mwm_session_touch(mwm_session *session) {
-    session->expires = mw_host_now(session->server->host) + session->timeout;
+void mwm_session_touch(mwm_session *session, mw_time grace) {
+    session->expires = mw_host_now(session->server->host) + grace + session->timeout;
 }
 
 /* The timer is not moved by each sign of life; it looks again when it fires. */
 static void look(mwm_session *session) {
     mw_host *host = session->server->host;
     mw_time now = mw_host_now(host);
+    if (session->server->frozen)
+        mwm_session_touch(session, 0); /* whoever stands still judges nobody */
     if (now >= session->expires || mw_timer_start(host, &session->deadline, session->expires - now) != MW_OK)
         mwm_session_end(session);
 }
@@ -67,7 +69,7 @@ static mwm_session *session_new(mw_memory_server *server, const mwm_hello *hello
     session->name_len = hello->name_len;
     memcpy(session->name, hello->name, hello->name_len);
     mwm_index_insert(&server->sessions, &session->by_id, mwm_hash_number(session->id));
-    mwm_session_touch(session);
+    mwm_session_touch(session, 0);
     return session;
 }
 
@@ -86,6 +88,8 @@ static void welcome(mwm_wire *wire, mwm_session *session, bool resumed) {
 
 void mwm_session_hello(mwm_wire *wire, const mwm_hello *hello) {
     mw_memory_server *server = wire->server;
+    if (hello->registry == server->registry && hello->msg.number > server->store.revision)
+        mwm_faults_went_back(server, hello->msg.number);
     mwm_session *session = hello->session ? mwm_session_find(server, hello->session) : session_new(server, hello);
     if (!session && hello->session) {
         mwm_wire_say(wire, MWM_EXPIRED, 0, 0, NULL);
@@ -103,7 +107,7 @@ void mwm_session_hello(mwm_wire *wire, const mwm_hello *hello) {
     session->wire = wire;
     wire->session = session;
     wire->last_session = session->id;
-    mwm_session_touch(session);
+    mwm_session_touch(session, 0);
     welcome(wire, session, hello->session != 0);
 }
 
@@ -189,19 +193,20 @@ void mwm_session_write(mwm_session *session, const mwm_writes *writes) {
     mwm_reply_assign(mark, reply);
     *session->answers_tail = &mark->msg;
     session->answers_tail = &mark->msg.next;
-    mwm_wire_answer(session->wire, reply);
+    mwm_wire_answer_change(session->wire, reply);
 }
 
 /* What became of a write whose answer was lost: the answer again, or that it never arrived. */
 void mwm_session_decide(mwm_session *session, uint64_t id) {
     const mwm_msg *answer = session->answers;
+    bool forgotten = mwm_faults_forget(session->wire);
     while (answer && answer->id != id)
         answer = answer->next;
-    const mwm_reply *known = (const mwm_reply *)(const void *)answer;
+    const mwm_reply *known = forgotten ? NULL : (const mwm_reply *)(const void *)answer;
     mwm_reply *reply = mwm_reply_new(id, known ? known->count : 0);
     if (reply && known)
         mwm_reply_assign(reply, known);
     else if (reply)
-        reply->msg.status = MW_EDISCONNECTED;
+        reply->msg.status = forgotten ? MW_EUNKNOWN : MW_EDISCONNECTED;
     mwm_wire_answer(session->wire, reply);
 }

@@ -95,6 +95,10 @@ void mwm_log_push(mwm_store *store, const mwm_change *change);
 /* Forget every change: whoever was away needs a snapshot. */
 void mwm_log_compact(mwm_store *store);
 
+/* The state that `path` had at `revision`, NULL = absent, given its present one. `revision` is no less than the floor.
+ */
+mwm_state *mwm_log_state_at(const mwm_store *store, mw_str path, mwm_state *present, int64_t revision);
+
 /* The i-th oldest change that is still known. */
 const mwm_change *mwm_log_at(const mwm_store *store, size_t i);
 

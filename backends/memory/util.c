@@ -15,6 +15,13 @@ void mwm_index_release(mwm_index *index) {
     mwm_index_init(index);
 }
 
+/* A table of one bucket points into itself. */
+void mwm_index_move(mwm_index *to, const mwm_index *from) {
+    *to = *from;
+    if (from->buckets == &from->only)
+        to->buckets = &to->only;
+}
+
 static mwm_hook **bucket_of(const mwm_index *index, uint64_t hash) {
     return &index->buckets[hash & (index->size - 1)];
 }
@@ -90,6 +97,16 @@ mw_str mwm_parent(mw_str path) {
     while (len > 1 && path.data[len - 1] != '/')
         len--;
     return (mw_str){path.data, len > 1 ? len - 1 : 1};
+}
+
+bool mwm_covers(mw_str top, mw_depth depth, mw_str path) {
+    if (depth == MW_DEPTH_SELF)
+        return mw_str_equal(top, path);
+    if (depth == MW_DEPTH_CHILDREN)
+        return path.len > 1 && mw_str_equal(top, mwm_parent(path));
+    if (top.len == 1)
+        return path.len > 1;
+    return path.len > top.len && path.data[top.len] == '/' && memcmp(path.data, top.data, top.len) == 0;
 }
 
 int mwm_fail(mw_error *err, int status, const char *format, ...) {

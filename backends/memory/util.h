@@ -52,6 +52,7 @@ typedef struct mwm_index {
 
 void mwm_index_init(mwm_index *index);
 void mwm_index_release(mwm_index *index); /* members are the caller's */
+void mwm_index_move(mwm_index *to, const mwm_index *from);
 void mwm_index_insert(mwm_index *index, mwm_hook *hook, uint64_t hash);
 void mwm_index_remove(mwm_index *index, mwm_hook *hook);
 
@@ -85,6 +86,9 @@ static inline uint64_t mwm_hash_number(uint64_t number) {
 
 /* "/a" of "/a/b", "/" of "/a" and of "/". */
 mw_str mwm_parent(mw_str path);
+
+/* Does a look at `top` with `depth` show `path`? */
+bool mwm_covers(mw_str top, mw_depth depth, mw_str path);
 
 /* ---- Errors --------------------------------------------------------------------------------------------------------
  */

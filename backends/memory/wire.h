@@ -4,6 +4,7 @@
 
 #include <moonwatch/backend.h>
 
+#include "memory.h"
 #include "store.h"
 
 typedef enum mwm_kind {
@@ -109,6 +110,18 @@ typedef struct mwm_pipe {
     void (*deliver)(mwm_wire *wire, mwm_msg *msg); /* borrowed */
 } mwm_pipe;
 
+/* What is wrong with this wire (faults.c). */
+typedef struct mwm_wire_faults {
+    mw_memory_faults own; /* when `has_own`, instead of the server's */
+    bool has_own, lose_request, lose_reply;
+    mw_time refused_until;
+    bool frozen;
+    bool isolated;
+    bool replica_speaks; /* isolated: the answer at hand comes from the replica, and may pass */
+    int64_t replica;     /* isolated: what it knows ends at this revision */
+    int64_t floor;       /* weak: what was shown to this client already; it never reads what is older */
+} mwm_wire_faults;
+
 struct mwm_wire {
     bool open;
     mwm_pipe up, down;
@@ -121,6 +134,7 @@ struct mwm_wire {
     mw_session_id last_session; /* how specs name a wire: the session that it carries or carried */
     mwm_index subs;             /* feeds by id */
     uint64_t wakeups;
+    mwm_wire_faults faults;
 };
 
 void mwm_pipe_init(mwm_pipe *pipe, mwm_wire *wire, mw_host *host, void (*deliver)(mwm_wire *wire, mwm_msg *msg));
