@@ -20,8 +20,15 @@ typedef struct spec_state {
     void (*before)(void), (*after)(void); /* each case, or NULL; `after` also runs when the case failed, and may fail */
 } spec_state;
 
-/* One per program: a failed check leaves the case through it. */
+/* One per program: a failed check leaves the case through it. Helpers in files of their own define SPEC_HELPER first,
+ * and the file with the cases SPEC_SHARED. */
+#if defined SPEC_HELPER
+extern spec_state spec;
+#elif defined SPEC_SHARED
+spec_state spec;
+#else
 static spec_state spec;
+#endif
 
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \
@@ -51,6 +58,7 @@ static spec_state spec;
         }                                                                                                              \
     } while (0)
 
+#ifndef SPEC_HELPER
 /* Whether the case held. Apart from the loop, whose variables a longjmp might clobber. */
 static bool spec_hold(const spec_case *one) {
     if (setjmp(spec.escape) != 0)
@@ -90,5 +98,6 @@ static int spec_run(const spec_case *cases, size_t count, int argc, char **argv)
     int main(int argc, char **argv) {                                                                                  \
         return spec_run(cases, sizeof(cases) / sizeof *(cases), argc, argv);                                           \
     }
+#endif
 
 #endif

@@ -1,0 +1,246 @@
+/* Faults between a client and one server, made by the proxy. Each case ends with the history checker. */
+#define SPEC_SHARED
+#include "world.h"
+
+#define CREATE2 15
+#define MULTI 14
+#define WORKS 60
+
+typedef struct scene {
+    world world;
+    proxy proxy;
+    node near, far; /* through the proxy; directly */
+} scene;
+
+static void scene_begin(scene *s, int timeout_ms) {
+    char servers[32];
+    world_begin(&s->world);
+    proxy_start(&s->proxy, world_port(1));
+    snprintf(servers, sizeof servers, "127.0.0.1:%d", s->proxy.port);
+    node_open(&s->world, &s->far, "far", world_servers(), timeout_ms);
+    node_open(&s->world, &s->near, "near", servers, timeout_ms);
+}
+
+static void removed(void *arg, const mw_result *result) {
+    *(bool *)arg = true;
+}
+
+static bool is_set(void *arg) {
+    return *(bool *)arg;
+}
+
+static void wipe(node *n, const char *path) {
+    bool done = false;
+    mw_error err;
+    mw_call call = {.done = removed, .arg = &done};
+    CHECK_INT(mw_delete_recursive(n->registry, mw_str_of(path), &call, NULL, &err), MW_OK);
+    CHECK(world_until(n->world, is_set, &done));
+}
+
+static void scene_end(scene *s) {
+    world_find_writes(&s->far);
+    node_close(&s->near);
+    wipe(&s->far, "/w");
+    wipe(&s->far, "/other");
+    node_close(&s->far);
+    proxy_stop(&s->proxy);
+    world_end(&s->world);
+}
+
+/* The server does it, the reply is dropped, and the caller is told the truth all the same. */
+static void lose_reply(bool txn, bool ephemeral, int op) {
+    static scene s;
+    work before, lost;
+    scene_begin(&s, 6000);
+    work_create(&s.near, &before, false); /* the parent exists, and is known */
+    CHECK(world_until(&s.world, work_done, &before));
+    proxy_tell(&s.proxy, "drop-reply 1 %d", op);
+    if (txn)
+        work_txn(&s.near, &lost, NULL);
+    else
+        work_create(&s.near, &lost, ephemeral);
+    CHECK(world_until(&s.world, work_done, &lost));
+    CHECK_INT(proxy_stat(&s.proxy, "dropped"), 1);
+    CHECK_INT(lost.status, MW_OK);
+    CHECK(lost.revision > 0);
+    CHECK_INT(node_saw(&s.near, MW_RECONNECTED), 1);
+    CHECK_INT(s.near.lost, 0);
+    scene_end(&s);
+}
+
+static void a_lost_create_is_found(void) {
+    lose_reply(false, false, MULTI);
+}
+
+static void a_lost_ephemeral_is_found(void) {
+    lose_reply(false, true, CREATE2);
+}
+
+static void a_lost_txn_is_found(void) {
+    lose_reply(true, false, MULTI);
+}
+
+static void counted(void *arg, const mw_result *result) {
+    *(int *)arg = result->status == MW_OK ? (int)result->entry_count : -1;
+}
+
+static bool is_counted(void *arg) {
+    return *(int *)arg != -2;
+}
+
+static int queue_length(node *n, const char *path) {
+    int count = -2;
+    mw_error err;
+    mw_call call = {.fresh = true, .done = counted, .arg = &count};
+    CHECK_INT(mw_inspect(n->registry, MW_READ_QUEUE, mw_str_of(path), &call, NULL, &err), MW_OK);
+    CHECK(world_until(n->world, is_counted, &count));
+    return count;
+}
+
+static void a_lost_lock_is_one_place_in_the_queue(void) {
+    static scene s;
+    holder first, lost;
+    work guarded;
+    scene_begin(&s, 6000);
+    holder_ask(&s.near, &first, "/lock", false);
+    CHECK(world_until(&s.world, holder_has, &first));
+    holder_release(&first); /* the lock's node exists, and is known */
+    proxy_tell(&s.proxy, "drop-reply 1 %d", CREATE2);
+    holder_ask(&s.near, &lost, "/lock", false);
+    CHECK(world_until(&s.world, holder_has, &lost));
+    CHECK_INT(proxy_stat(&s.proxy, "dropped"), 1);
+    CHECK_INT(queue_length(&s.far, "/lock"), 1);
+    CHECK(lost.token > first.token);
+    work_txn(&s.near, &guarded, lost.lock);
+    CHECK(world_until(&s.world, work_done, &guarded));
+    CHECK_INT(guarded.status, MW_OK);
+    holder_release(&lost);
+    scene_end(&s);
+}
+
+static void start_works(node *n, work works[WORKS]) {
+    for (int i = 0; i < WORKS; i++)
+        if (i % 3 == 2)
+            work_txn(n, &works[i], NULL);
+        else
+            work_create(n, &works[i], i % 3);
+}
+
+/* Which of many writes in flight got through is found out for each. */
+static void a_break_among_many_writes(void) {
+    static scene s;
+    static work works[WORKS];
+    work_set set = {works, WORKS};
+    work before;
+    scene_begin(&s, 6000);
+    work_create(&s.near, &before, false);
+    CHECK(world_until(&s.world, work_done, &before));
+    proxy_tell(&s.proxy, "drop-reply %d", WORKS / 2);
+    start_works(&s.near, works);
+    CHECK(world_until(&s.world, works_done, &set));
+    for (int i = 0; i < WORKS; i++)
+        CHECK(works[i].status == MW_OK || (works[i].status == MW_EUNKNOWN && i % 3 == 1));
+    CHECK_INT(proxy_stat(&s.proxy, "dropped"), 1);
+    scene_end(&s);
+}
+
+static void delays_change_nothing(void) {
+    static scene s;
+    static work works[WORKS];
+    work_set set = {works, WORKS};
+    observer near;
+    scene_begin(&s, 6000);
+    proxy_tell(&s.proxy, "delay 5 40");
+    observer_start(&s.near, &near, "near", "/w", MW_DEPTH_CHILDREN);
+    start_works(&s.far, works);
+    CHECK(world_until(&s.world, works_done, &set));
+    for (int i = 0; i < WORKS; i++)
+        CHECK_INT(works[i].status, MW_OK);
+    near.expected = world_final(&s.far, "/w");
+    CHECK(world_until(&s.world, observer_caught_up, &near));
+    scene_end(&s);
+}
+
+typedef struct resets {
+    scene *scene;
+    int wanted;
+} resets;
+
+static bool enough_resets(void *arg) {
+    const resets *r = arg;
+    return node_saw(&r->scene->near, MW_RECONNECTED) >= r->wanted;
+}
+
+/* Reconnecting is bounded: each reset costs few attempts, and they come slower and slower. */
+static void resets_every_100_ms(void) {
+    static scene s;
+    static work works[WORKS];
+    work_set set = {works, WORKS};
+    observer near;
+    scene_begin(&s, 6000);
+    observer_start(&s.near, &near, "near", "/w", MW_DEPTH_CHILDREN);
+    proxy_tell(&s.proxy, "reset-every 100");
+    start_works(&s.near, works);
+    resets r = {&s, 5};
+    CHECK(world_until(&s.world, enough_resets, &r));
+    CHECK(world_until(&s.world, works_done, &set));
+    CHECK(proxy_stat(&s.proxy, "accepted") <= 4 + 2 * (unsigned long)node_saw(&s.near, MW_SUSPENDED));
+    CHECK_INT(s.near.lost, 0);
+    proxy_tell(&s.proxy, "reset-every 0");
+    CHECK(world_until(&s.world, node_is_connected, &s.near));
+    work last;
+    work_create(&s.far, &last, false);
+    CHECK(world_until(&s.world, work_done, &last));
+    near.expected = world_final(&s.far, "/w");
+    CHECK(world_until(&s.world, observer_caught_up, &near));
+    scene_end(&s);
+}
+
+typedef struct race {
+    mw_timer timer;
+    bool over;
+} race;
+
+static void race_over(mw_timer *timer) {
+    mw_container(timer, race, timer)->over = true;
+}
+
+/* The client library alone would stay for two thirds of the session's timeout. */
+static void leaves_a_silent_server(const char *fault) {
+    static scene s;
+    race half = {.timer = {.fire = race_over}};
+    work one;
+    scene_begin(&s, 9000);
+    work_create(&s.near, &one, true);
+    CHECK(world_until(&s.world, work_done, &one));
+    proxy_tell(&s.proxy, "%s", fault);
+    CHECK_INT(mw_timer_start(s.world.host, &half.timer, 9 * MW_SECOND / 2), MW_OK);
+    CHECK(world_until(&s.world, node_is_away, &s.near));
+    CHECK(!half.over);
+    mw_timer_stop(s.world.host, &half.timer);
+    proxy_tell(&s.proxy, "thaw");
+    CHECK(world_until(&s.world, node_is_connected, &s.near));
+    CHECK_INT(s.near.lost, 0);
+    scene_end(&s);
+}
+
+static void leaves_a_half_open_connection(void) {
+    leaves_a_silent_server("half-open");
+}
+
+static void leaves_a_frozen_server(void) {
+    leaves_a_silent_server("freeze");
+}
+
+static const spec_case cases[] = {
+    {"a create whose reply is lost is found", a_lost_create_is_found},
+    {"an ephemeral whose reply is lost is found", a_lost_ephemeral_is_found},
+    {"a txn whose reply is lost is found", a_lost_txn_is_found},
+    {"a lock whose reply is lost is one place in the queue", a_lost_lock_is_one_place_in_the_queue},
+    {"a break among many writes", a_break_among_many_writes},
+    {"delays change nothing", delays_change_nothing},
+    {"resets every 100 ms", resets_every_100_ms},
+    {"leaves a half-open connection", leaves_a_half_open_connection},
+    {"leaves a frozen server", leaves_a_frozen_server},
+};
+SPEC_MAIN(cases)

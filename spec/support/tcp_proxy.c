@@ -1,0 +1,402 @@
+/* A TCP proxy that misbehaves on command, between a client and a server on loopback.
+ *
+ *   tcp_proxy TARGET_PORT [LISTEN_PORT] [SEED]      LISTEN_PORT 0 (default): any; the first line on stdout is the port
+ *
+ * Commands, one a line on stdin; each is answered by one line "ok ..." on stdout. The end of stdin ends the proxy.
+ *
+ *   delay MS [JITTER]     hold back each chunk for MS plus up to JITTER (seeded), both ways, in order
+ *   freeze | thaw         move no byte, accept and hold new connections
+ *   half-open             let what is connected go silent for ever: bytes are swallowed, nothing is closed
+ *   reset                 end every connection with RST
+ *   reset-every MS        the same again and again; 0 = stop
+ *   refuse | accept       stop and start listening
+ *   swallow               swallow what the server sends from now on, on what is connected
+ *   drop-reply N [OP]     ZooKeeper frames: swallow the Nth reply from now (to a request with opcode OP), then reset
+ * that connection: the server has done it, the client will never be told stats                 "ok accepted A open O
+ * bytes-up U bytes-down D dropped N"
+ *
+ * Only drop-reply looks into the stream. */
+#include <uv.h>
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct proxy proxy;
+typedef struct link link;
+
+typedef struct chunk {
+    struct chunk *next;
+    uint64_t due;
+    size_t len;
+    char data[];
+} chunk;
+
+/* One direction of a connection. */
+typedef struct flow {
+    link *link;
+    uv_tcp_t *from, *to;
+    chunk *first, **last;
+    uint64_t latest; /* when the newest chunk is due: order is kept */
+    bool swallow, down;
+    /* ZooKeeper frames: length and the first eight bytes of the frame at hand */
+    unsigned char head[12];
+    size_t head_len, frame_left;
+    bool greeted, dropping;
+} flow;
+
+#define ASKED 65536 /* requests of which the opcode is remembered, by xid */
+
+struct link {
+    link *next;
+    proxy *proxy;
+    uv_tcp_t client, server;
+    flow up, down;
+    int closing, closed;
+    int8_t ops[ASKED];
+};
+
+struct proxy {
+    uv_loop_t loop;
+    uv_tcp_t listener;
+    uv_pipe_t input;
+    uv_timer_t ticker, resetter;
+    struct sockaddr_in target, here;
+    link *links;
+    uint64_t delay, jitter, seed;
+    bool frozen, refusing;
+    long drop_in;
+    int drop_op;
+    unsigned long accepted, open, up, down, dropped;
+    char line[256];
+    size_t line_len;
+};
+
+static uint64_t random_below(proxy *p, uint64_t limit) {
+    p->seed ^= p->seed << 13;
+    p->seed ^= p->seed >> 7;
+    p->seed ^= p->seed << 17;
+    return limit ? p->seed % limit : 0;
+}
+
+/* ---- Closing */
+
+static void forget(uv_handle_t *handle) {
+    link *l = handle->data;
+    if (++l->closed < 2)
+        return;
+    link **at = &l->proxy->links;
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    l->proxy->open--;
+    for (flow *f = &l->up; f; f = f == &l->up ? &l->down : NULL)
+        for (chunk *c = f->first, *next; c; c = next) {
+            next = c->next;
+            free(c);
+        }
+    free(l);
+}
+
+static void end_link(link *l, bool rudely) {
+    if (l->closing++)
+        return;
+    uv_tcp_t *both[] = {&l->client, &l->server};
+    for (size_t i = 0; i < 2; i++)
+        if (!rudely || uv_tcp_close_reset(both[i], forget) != 0)
+            uv_close((uv_handle_t *)both[i], forget);
+}
+
+static void reset_all(proxy *p) {
+    for (link *l = p->links, *next; l; l = next) {
+        next = l->next;
+        end_link(l, true);
+    }
+}
+
+/* ---- Moving bytes */
+
+typedef struct writing {
+    uv_write_t request;
+    chunk *chunk;
+} writing;
+
+static void written(uv_write_t *request, int status) {
+    writing *w = (writing *)request;
+    free(w->chunk);
+    free(w);
+}
+
+static void deliver(flow *f, chunk *c) {
+    writing *w = malloc(sizeof *w);
+    if (!w)
+        abort();
+    w->chunk = c;
+    uv_buf_t buf = uv_buf_init(c->data, (unsigned)c->len);
+    if (uv_write(&w->request, (uv_stream_t *)f->to, &buf, 1, written) != 0)
+        written(&w->request, 0);
+}
+
+static void flush(flow *f, uint64_t now) {
+    while (f->first && f->first->due <= now && !f->link->closing && !f->link->proxy->frozen) {
+        chunk *c = f->first;
+        f->first = c->next;
+        if (!f->first)
+            f->last = &f->first;
+        deliver(f, c);
+    }
+}
+
+static void tick(uv_timer_t *timer) {
+    proxy *p = timer->data;
+    uint64_t now = uv_now(&p->loop);
+    for (link *l = p->links; l; l = l->next) {
+        flush(&l->up, now);
+        flush(&l->down, now);
+    }
+}
+
+/* ---- ZooKeeper frames: is this reply the one to drop? */
+
+static uint32_t word(const unsigned char *p) {
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* A frame's head is complete. The first frame of each direction is the handshake. */
+static void frame_begins(flow *f) {
+    link *l = f->link;
+    proxy *p = l->proxy;
+    int32_t xid = (int32_t)word(f->head + 4);
+    int32_t second = (int32_t)word(f->head + 8);
+    if (!f->greeted) {
+        f->greeted = true;
+    } else if (!f->down && xid > 0) {
+        l->ops[xid % ASKED] = (int8_t)second;
+    } else if (f->down && xid > 0 && p->drop_in > 0 && (p->drop_op == 0 || l->ops[xid % ASKED] == p->drop_op)) {
+        f->dropping = --p->drop_in == 0;
+    }
+}
+
+/* Follow the frames; true when the reply to drop begins or goes on in these bytes. */
+static bool follow(flow *f, const char *data, size_t len) {
+    for (size_t i = 0; i < len && !f->dropping;) {
+        if (f->frame_left > 0) {
+            size_t skip = f->frame_left < len - i ? f->frame_left : len - i;
+            f->frame_left -= skip;
+            i += skip;
+            continue;
+        }
+        f->head[f->head_len++] = (unsigned char)data[i++];
+        if (f->head_len < 4)
+            continue;
+        size_t body = word(f->head);
+        if (f->head_len < 12 && f->head_len < 4 + body)
+            continue;
+        if (f->head_len == 12)
+            frame_begins(f);
+        f->frame_left = 4 + body - f->head_len;
+        f->head_len = 0;
+    }
+    return f->dropping;
+}
+
+static void take(flow *f, const char *data, size_t len) {
+    proxy *p = f->link->proxy;
+    *(f->down ? &p->down : &p->up) += len;
+    if (follow(f, data, len)) {
+        p->dropped++;
+        end_link(f->link, true);
+        return;
+    }
+    if (f->swallow)
+        return;
+    chunk *c = malloc(sizeof *c + len);
+    if (!c)
+        abort();
+    uint64_t due = uv_now(&p->loop) + p->delay + random_below(p, p->jitter + 1);
+    f->latest = due > f->latest ? due : f->latest;
+    *c = (chunk){.due = f->latest, .len = len};
+    memcpy(c->data, data, len);
+    *f->last = c;
+    f->last = &c->next;
+    flush(f, uv_now(&p->loop));
+}
+
+static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+    *buf = uv_buf_init(malloc(65536), 65536);
+}
+
+static void arrived(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
+    link *l = stream->data;
+    flow *f = stream == (uv_stream_t *)&l->client ? &l->up : &l->down;
+    if (n > 0 && !l->closing)
+        take(f, buf->base, (size_t)n);
+    free(buf->base);
+    if (n < 0 && !(f->swallow && l->up.swallow))
+        end_link(l, n != UV_EOF);
+}
+
+/* ---- Connections */
+
+static void flow_init(flow *f, link *l, uv_tcp_t *from, uv_tcp_t *to, bool down) {
+    *f = (flow){.link = l, .from = from, .to = to, .down = down};
+    f->last = &f->first;
+}
+
+static void reached(uv_connect_t *request, int status) {
+    link *l = request->data;
+    free(request);
+    if (status != 0 || l->closing) {
+        end_link(l, false);
+        return;
+    }
+    uv_read_start((uv_stream_t *)&l->client, allocate, arrived);
+    uv_read_start((uv_stream_t *)&l->server, allocate, arrived);
+}
+
+static void called(uv_stream_t *listener, int status) {
+    proxy *p = listener->data;
+    link *l = calloc(1, sizeof *l);
+    uv_connect_t *request = malloc(sizeof *request);
+    if (status != 0 || !l || !request)
+        abort();
+    l->proxy = p;
+    l->next = p->links;
+    p->links = l;
+    p->accepted++;
+    p->open++;
+    uv_tcp_init(&p->loop, &l->client);
+    uv_tcp_init(&p->loop, &l->server);
+    l->client.data = l->server.data = l;
+    flow_init(&l->up, l, &l->client, &l->server, false);
+    flow_init(&l->down, l, &l->server, &l->client, true);
+    if (uv_accept(listener, (uv_stream_t *)&l->client) != 0)
+        abort();
+    uv_tcp_nodelay(&l->client, 1);
+    uv_tcp_nodelay(&l->server, 1);
+    request->data = l;
+    if (uv_tcp_connect(request, &l->server, (struct sockaddr *)&p->target, reached) != 0)
+        end_link(l, false);
+}
+
+static void listen_here(proxy *p) {
+    int len = sizeof p->here;
+    uv_tcp_init(&p->loop, &p->listener);
+    p->listener.data = p;
+    if (uv_tcp_bind(&p->listener, (struct sockaddr *)&p->here, 0) != 0 ||
+        uv_listen((uv_stream_t *)&p->listener, 128, called) != 0) {
+        fprintf(stderr, "tcp_proxy: cannot listen\n");
+        exit(EXIT_FAILURE);
+    }
+    uv_tcp_getsockname(&p->listener, (struct sockaddr *)&p->here, &len);
+}
+
+/* ---- Commands */
+
+static void resetter_fired(uv_timer_t *timer) {
+    reset_all(timer->data);
+}
+
+static void silence(proxy *p, bool up) {
+    for (link *l = p->links; l; l = l->next) {
+        l->down.swallow = true;
+        l->up.swallow |= up;
+    }
+}
+
+static void freeze(proxy *p, bool frozen) {
+    p->frozen = frozen;
+    tick(&p->ticker);
+}
+
+static void refuse(proxy *p, bool refusing) {
+    if (refusing && !p->refusing)
+        uv_close((uv_handle_t *)&p->listener, NULL);
+    else if (!refusing && p->refusing)
+        listen_here(p);
+    p->refusing = refusing;
+}
+
+static bool obey(proxy *p, const char *line) {
+    char verb[32] = "";
+    unsigned long a = 0, b = 0;
+    if (sscanf(line, "%31s %lu %lu", verb, &a, &b) < 1)
+        return false;
+    if (strcmp(verb, "delay") == 0) {
+        p->delay = a;
+        p->jitter = b;
+    } else if (strcmp(verb, "freeze") == 0 || strcmp(verb, "thaw") == 0) {
+        freeze(p, *verb == 'f');
+    } else if (strcmp(verb, "half-open") == 0 || strcmp(verb, "swallow") == 0) {
+        silence(p, *verb == 'h');
+    } else if (strcmp(verb, "reset") == 0) {
+        reset_all(p);
+    } else if (strcmp(verb, "reset-every") == 0) {
+        if (a)
+            uv_timer_start(&p->resetter, resetter_fired, a, a);
+        else
+            uv_timer_stop(&p->resetter);
+    } else if (strcmp(verb, "refuse") == 0 || strcmp(verb, "accept") == 0) {
+        refuse(p, *verb == 'r');
+    } else if (strcmp(verb, "drop-reply") == 0) {
+        p->drop_in = (long)a;
+        p->drop_op = (int)b;
+    } else if (strcmp(verb, "stats") != 0) {
+        return false;
+    }
+    return true;
+}
+
+static void command(proxy *p, const char *line) {
+    if (!obey(p, line))
+        printf("error %s\n", line);
+    else if (strncmp(line, "stats", 5) == 0)
+        printf("ok accepted %lu open %lu bytes-up %lu bytes-down %lu dropped %lu\n", p->accepted, p->open, p->up,
+               p->down, p->dropped);
+    else
+        printf("ok\n");
+    fflush(stdout);
+}
+
+static void typed(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
+    proxy *p = stream->data;
+    for (ssize_t i = 0; i < n; i++) {
+        if (buf->base[i] != '\n') {
+            if (p->line_len + 1 < sizeof p->line)
+                p->line[p->line_len++] = buf->base[i];
+            continue;
+        }
+        p->line[p->line_len] = 0;
+        p->line_len = 0;
+        command(p, p->line);
+    }
+    free(buf->base);
+    if (n < 0)
+        exit(EXIT_SUCCESS); /* whoever started us is gone */
+}
+
+int main(int argc, char **argv) {
+    static proxy p;
+    if (argc < 2) {
+        fprintf(stderr, "usage: tcp_proxy TARGET_PORT [LISTEN_PORT] [SEED]\n");
+        return EXIT_FAILURE;
+    }
+    uv_loop_init(&p.loop);
+    uv_ip4_addr("127.0.0.1", atoi(argv[1]), &p.target);
+    uv_ip4_addr("127.0.0.1", argc > 2 ? atoi(argv[2]) : 0, &p.here);
+    p.seed = 0x9E3779B97F4A7C15u ^ (argc > 3 ? strtoull(argv[3], NULL, 10) : 1);
+    listen_here(&p);
+    uv_pipe_init(&p.loop, &p.input, 0);
+    uv_pipe_open(&p.input, 0);
+    p.input.data = p.ticker.data = p.resetter.data = &p;
+    uv_read_start((uv_stream_t *)&p.input, allocate, typed);
+    uv_timer_init(&p.loop, &p.ticker);
+    uv_timer_init(&p.loop, &p.resetter);
+    uv_timer_start(&p.ticker, tick, 1, 1);
+    printf("%d\n", ntohs(p.here.sin_port));
+    fflush(stdout);
+    return uv_run(&p.loop, UV_RUN_DEFAULT);
+}
