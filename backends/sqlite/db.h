@@ -28,6 +28,10 @@ struct mw_sql_db {
     atomic_bool interrupted;
 };
 
+/* sqlite.c: what the plug-in is made of */
+extern const mw_sql_driver mw__sqlite_driver;
+extern const mw_requirement mw__sqlite_options[];
+
 /* file.c: opening, the schema, telling others */
 mw_sql_connect_fn mw__sqlite_connect;
 mw_sql_disconnect_fn mw__sqlite_disconnect;

@@ -83,7 +83,7 @@ static const char *server(mw_sql_db *db) {
     return db->path;
 }
 
-static const mw_sql_driver driver = {
+const mw_sql_driver mw__sqlite_driver = {
     .name = "sqlite",
     .dialect =
         {
@@ -124,7 +124,7 @@ static const mw_sql_driver driver = {
     .server = server,
 };
 
-static const mw_requirement options[] = {
+const mw_requirement mw__sqlite_options[] = {
     {"path", "path", NULL, true, "the registry's file; created when it is not there"},
     {"busy_timeout_ms", "duration", "1000", false, "how long one attempt waits for a file that another process locked"},
     MW_SQL_OPTIONS,
@@ -132,7 +132,7 @@ static const mw_requirement options[] = {
 };
 
 static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw_conn **ret_conn, mw_error *err) {
-    return mw_sql_open(backend, &driver, config, ret_conn, err);
+    return mw_sql_open(backend, &mw__sqlite_driver, config, ret_conn, err);
 }
 
 static const mw_backend backend = {
@@ -141,7 +141,7 @@ static const mw_backend backend = {
     .name = "sqlite",
     .library = "SQLite " SQLITE_VERSION,
     .caps = MW_CAP_DURABLE | MW_CAP_SESSIONS | MW_CAP_EXACT_PUT,
-    .options = options,
+    .options = mw__sqlite_options,
     .open = open_conn,
     .close = mw_sql_close,
     .abandon = mw_sql_abandon,

@@ -37,8 +37,7 @@ void sqlite_bench_end(sqlite_bench *bench) {
     (void)rmdir(bench->directory);
 }
 
-static void on_tick(mw_timer *timer) {
-}
+static void on_tick(mw_timer *timer) {}
 
 bool sqlite_bench_run(sqlite_bench *bench, bool (*until)(void *arg), void *arg) {
     mw_time deadline = mw_host_now(bench->host) + 30 * MW_SECOND;

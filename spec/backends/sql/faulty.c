@@ -1,0 +1,86 @@
+#include "faulty.h"
+
+#include "sqlite/db.h"
+
+#include <stdlib.h>
+
+/* The wrapped driver's connection needs no state of ours: a cut is its `disconnect`, seen from the layer. */
+faulty_plan faulty;
+
+void faulty_arm(faulty_mode mode, int countdown, bool writes_only) {
+    atomic_store(&faulty.struck, 0);
+    atomic_store(&faulty.mode, (int)mode);
+    atomic_store(&faulty.writes_only, writes_only);
+    atomic_store(&faulty.countdown, countdown);
+}
+
+static faulty_mode strike(const mw_sql_batch *batch) {
+    if (atomic_load(&faulty.writes_only) && !batch->writes)
+        return FAULTY_NONE;
+    if (atomic_load(&faulty.countdown) <= 0 || atomic_fetch_sub(&faulty.countdown, 1) != 1)
+        return FAULTY_NONE;
+    atomic_fetch_add(&faulty.struck, 1);
+    return (faulty_mode)atomic_load(&faulty.mode);
+}
+
+static int faulty_run(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
+    int status;
+    switch (strike(batch)) {
+    case FAULTY_REFUSED:
+        return mw_fail(err, MW_EIO, "broken on purpose");
+    case FAULTY_BUSY:
+        return mw_fail(err, MW_EBUSY, "busy on purpose");
+    case FAULTY_CUT_BEFORE:
+        return mw_fail(err, MW_EDISCONNECTED, "cut on purpose");
+    case FAULTY_LOST:
+        return mw_fail(err, MW_EUNKNOWN, "lost on purpose");
+    case FAULTY_LOST_REPLY:
+        status = mw__sqlite_driver.run(db, batch, err);
+        return status == MW_OK ? mw_fail(err, MW_EUNKNOWN, "reply lost on purpose") : status;
+    default:
+        return mw__sqlite_driver.run(db, batch, err);
+    }
+}
+
+static int faulty_connect(mw_sql_db *db, mw_error *err) {
+    if (atomic_load(&faulty.down))
+        return mw_fail(err, MW_EDISCONNECTED, "down on purpose");
+    return mw__sqlite_driver.connect(db, err);
+}
+
+/* Filled once, on the first open, before any thread of it runs. */
+static mw_sql_driver driver;
+
+static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw_conn **ret_conn, mw_error *err) {
+    if (!driver.name) {
+        driver = mw__sqlite_driver;
+        driver.run = faulty_run;
+        driver.connect = faulty_connect;
+    }
+    return mw_sql_open(backend, &driver, config, ret_conn, err);
+}
+
+const mw_backend *faulty_backend(void) {
+    static mw_backend backend;
+    backend = (mw_backend){
+        .size = sizeof backend,
+        .abi = MW_BACKEND_ABI,
+        .name = "faulty",
+        .library = "SQLite, broken on purpose",
+        .caps = MW_CAP_DURABLE | MW_CAP_SESSIONS | MW_CAP_EXACT_PUT,
+        .options = mw__sqlite_options,
+        .open = open_conn,
+        .close = mw_sql_close,
+        .abandon = mw_sql_abandon,
+        .expire = mw_sql_expire,
+        .submit = mw_sql_submit,
+        .cancel = mw_sql_cancel,
+        .watch = mw_sql_watch,
+        .unwatch = mw_sql_unwatch,
+        .lock = mw_sql_lock,
+        .unlock = mw_sql_unlock,
+        .end_session = mw_sql_end_session,
+        .stats = mw_sql_stats,
+    };
+    return &backend;
+}

@@ -1,0 +1,34 @@
+/* A driver that wraps another and breaks it on demand: the Nth batch fails in a chosen way. */
+#ifndef SPEC_SQL_FAULTY_H
+#define SPEC_SQL_FAULTY_H
+
+#include "sql/driver.h"
+
+#include <stdatomic.h>
+
+typedef enum faulty_mode {
+    FAULTY_NONE,
+    FAULTY_REFUSED,    /* MW_EIO, nothing done */
+    FAULTY_BUSY,       /* MW_EBUSY, nothing done */
+    FAULTY_CUT_BEFORE, /* the connection goes, certainly nothing done */
+    FAULTY_LOST,       /* the connection goes, nothing was done, but nobody can know */
+    FAULTY_LOST_REPLY  /* it is done, the connection goes, nobody can know */
+} faulty_mode;
+
+/* One per program. */
+typedef struct faulty_plan {
+    atomic_int mode;
+    atomic_int countdown; /* batches until it strikes; 0 = never. Counts writes only when `writes_only` */
+    atomic_bool writes_only;
+    atomic_bool down; /* connecting fails */
+    atomic_int struck;
+} faulty_plan;
+
+extern faulty_plan faulty;
+
+void faulty_arm(faulty_mode mode, int countdown, bool writes_only);
+
+/* SQLite behind it; takes the same options. */
+const mw_backend *faulty_backend(void);
+
+#endif

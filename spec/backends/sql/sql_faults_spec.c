@@ -1,0 +1,254 @@
+/* Each batch of a whole life (open, writes, reads, feeds, locks, close) fails once, in each way a server can fail: what
+ * is told must be true, and nothing may be left behind. */
+#include "backends/spi_client.h"
+#include "backends/sqlite/bench.h"
+#include "faulty.h"
+
+static sqlite_bench bench;
+static mw_option options[4];
+static spi_client a, b;
+
+static bool run(bool (*until)(void *arg), void *arg) {
+    return sqlite_bench_run(&bench, until, arg);
+}
+
+static const spi_bench spi = {NULL, NULL, run, ""};
+
+static void before(void) {
+    a = b = (spi_client){0};
+    faulty_arm(FAULTY_NONE, 0, false);
+    atomic_store(&faulty.down, false);
+    sqlite_bench_begin(&bench);
+    options[0] = (mw_option){"path", bench.path};
+    options[1] = (mw_option){"session_timeout_ms", "5000"};
+    options[2] = (mw_option){"retention", "100"};
+}
+
+static void after(void) {
+    faulty_arm(FAULTY_NONE, 0, false);
+    atomic_store(&faulty.down, false);
+    spi_client *clients[] = {&a, &b};
+    for (int i = 0; i < 2; i++)
+        if (clients[i]->conn && !clients[i]->closed)
+            spi_close(clients[i]);
+    sqlite_bench_end(&bench);
+}
+
+/* As the core does: what was certainly not applied is submitted again once connected. */
+static int insist(spi_client *client, spi_op *op, const mw_write *writes, size_t count) {
+    for (int attempt = 0; attempt < 20; attempt++) {
+        CHECK(spi_await(client, &client->connected, client->disconnected + 1));
+        if (spi_txn(client, op, writes, count) != MW_EDISCONNECTED)
+            return op->status;
+        CHECK(spi_await(client, &client->disconnected, 1));
+    }
+    return MW_ETIMEOUT;
+}
+
+static int insist_read(spi_client *client, spi_op *op, mw_request_kind kind, const char *path) {
+    for (int attempt = 0; attempt < 20; attempt++) {
+        CHECK(spi_await(client, &client->connected, client->disconnected + 1));
+        if (spi_read(client, op, kind, path) != MW_EDISCONNECTED)
+            return op->status;
+    }
+    return MW_ETIMEOUT;
+}
+
+static void live(void) {
+    static spi_op op;
+    static spi_ticket ticket;
+    static spi_feed feed;
+    spi_watch(&a, &feed, "/a", MW_DEPTH_SUBTREE);
+    mw_write create = spi_step(MW_CREATE, "/a/b/c", "1", 0);
+    CHECK_INT(insist(&a, &op, &create, 1), MW_OK);
+    CHECK_INT(op.written[0].version, 0);
+    CHECK(op.written[0].revision > 0 && op.written[0].created == op.written[0].revision);
+    mw_write set = spi_step(MW_SET, "/a/b/c", "2", 0);
+    CHECK_INT(insist(&a, &op, &set, 1), MW_OK);
+    CHECK_INT(op.written[0].version, 1);
+    mw_write refused = spi_step(MW_SET, "/a/b/c", "3", 0);
+    CHECK_INT(insist(&a, &op, &refused, 1), MW_ECONFLICT);
+    CHECK(spi_await(&a, &a.connected, a.disconnected + 1));
+    spi_lock(&a, &ticket, "/lock", false);
+    CHECK(spi_await(&a, &ticket.grants, 1));
+    mw_write txn[] = {{.kind = MW_CHECK_LOCK, .lock = &ticket.ticket},
+                      spi_step(MW_PUT, "/a/d", "4", 0),
+                      spi_step(MW_DELETE, "/a/b/c", NULL, 1)};
+    CHECK_INT(insist(&a, &op, txn, 3), MW_OK);
+    spi_unlock(&a, &ticket);
+    CHECK_INT(ticket.status, MW_OK);
+    CHECK_INT(insist_read(&a, &op, MW_READ_LIST, "/"), MW_OK);
+    CHECK_TEXT(op.seen, "/a= /a/b= /a/d=4 ");
+    CHECK_INT(insist_read(&a, &op, MW_READ_QUEUES, "/"), MW_OK);
+    CHECK_INT(op.entries, 0);
+    CHECK(spi_await_text(&a, feed.seen, "/a/d=4 "));
+    CHECK(!feed.failed);
+    a.backend->unwatch(a.conn, &feed.feed);
+    CHECK_INT(a.expired, 0);
+}
+
+static void fail_each(faulty_mode mode, bool writes_only) {
+    for (int nth = 1;; nth++) {
+        faulty_arm(mode, nth, writes_only);
+        CHECK_INT(spi_start(&a, &spi, bench.host, faulty_backend(), options, NULL), MW_OK);
+        CHECK(spi_await(&a, &a.connected, 1));
+        live();
+        bool struck = atomic_load(&faulty.struck) != 0;
+        faulty_arm(FAULTY_NONE, 0, false);
+        spi_close(&a);
+        after();
+        before();
+        if (!struck) {
+            CHECK(nth > 10);
+            return;
+        }
+    }
+}
+
+static void a_conflict_is_repeated(void) {
+    fail_each(FAULTY_BUSY, false);
+}
+
+static void a_cut_before_sending_is_repeated(void) {
+    fail_each(FAULTY_CUT_BEFORE, false);
+}
+
+static void a_lost_write_is_known_not_to_have_happened(void) {
+    fail_each(FAULTY_LOST, true);
+}
+
+static void a_lost_reply_is_known_to_have_happened(void) {
+    fail_each(FAULTY_LOST_REPLY, true);
+}
+
+/* ---- Where it is not decided ---------------------------------------------------------------------------------------
+ */
+
+static void a_lost_reply_of_a_lost_session_is_unknown(void) {
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    mw_write put = spi_step(MW_PUT, "/a", "1", 0);
+    static spi_op op;
+    CHECK_INT(spi_txn(&a, &op, &put, 1), MW_OK);
+    atomic_store(&faulty.down, true);
+    faulty_arm(FAULTY_LOST_REPLY, 1, true);
+    spi_submit_writes(&a, &op, &put, 1);
+    CHECK(spi_await(&a, &a.disconnected, 1));
+    a.backend->expire(a.conn);
+    CHECK(spi_await(&a, &a.expired, 1));
+    atomic_store(&faulty.down, false);
+    CHECK_INT(spi_end(&a, &op), MW_EUNKNOWN);
+    CHECK(spi_await(&a, &a.connected, 2));
+}
+
+static void a_session_is_taken_up_again(void) {
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    mw_session_id id = a.session.id;
+    static spi_op op;
+    CHECK_INT(spi_write(&a, MW_CREATE, "/e", "~1", 0), MW_OK);
+    faulty_arm(FAULTY_CUT_BEFORE, 1, false);
+    CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/e"), MW_EDISCONNECTED);
+    CHECK(spi_await(&a, &a.connected, 2));
+    CHECK(a.session.resumed && a.session.id == id);
+    CHECK_INT(a.expired, 0);
+    CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/e"), MW_OK);
+}
+
+static void a_session_that_was_ended_meanwhile_is_lost(void) {
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    static spi_ticket ticket;
+    static spi_op op;
+    spi_lock(&a, &ticket, "/lock", false);
+    CHECK(spi_await(&a, &ticket.grants, 1));
+    atomic_store(&faulty.down, true);
+    faulty_arm(FAULTY_CUT_BEFORE, 1, false);
+    CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/x"), MW_EDISCONNECTED);
+    CHECK(spi_await(&a, &a.disconnected, 1));
+    static int ended;
+    ended = 0;
+    b.backend->end_session(b.conn, a.session.id, a.session.secret,
+                           (void (*)(void *, int, const mw_error *))spi_on_failed, &a);
+    CHECK(spi_await(&b, &a.failed, 1));
+    a.failed = ended;
+    atomic_store(&faulty.down, false);
+    CHECK(spi_await(&a, &a.connected, 2));
+    CHECK_INT(a.expired, 1);
+    CHECK_INT(ticket.ends, 1);
+    CHECK_INT(ticket.status, MW_ESESSION_LOST);
+    CHECK(!a.session.resumed);
+}
+
+static void closing_while_the_server_is_down_ends(void) {
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    static spi_op op;
+    static spi_ticket ticket;
+    spi_lock(&a, &ticket, "/lock", false);
+    CHECK(spi_await(&a, &ticket.grants, 1));
+    atomic_store(&faulty.down, true);
+    faulty_arm(FAULTY_LOST_REPLY, 1, true);
+    mw_write put = spi_step(MW_PUT, "/a", "1", 0);
+    spi_submit_writes(&a, &op, &put, 1);
+    CHECK(spi_await(&a, &a.disconnected, 1));
+    a.backend->unlock(a.conn, &ticket.ticket);
+    spi_close(&a);
+    CHECK_INT(op.status, MW_EUNKNOWN);
+    CHECK_INT(ticket.ends, 1);
+}
+
+static void a_reader_below_the_floor_reads_anew(void) {
+    options[2] = (mw_option){"retention", "5"};
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    static spi_feed feed;
+    CHECK_INT(spi_write(&b, MW_CREATE, "/a/gone", "1", 0), MW_OK);
+    spi_watch(&a, &feed, "/a", MW_DEPTH_CHILDREN);
+    CHECK(spi_await(&a, &feed.synced, 1));
+    atomic_store(&faulty.down, true);
+    faulty_arm(FAULTY_CUT_BEFORE, 1, false);
+    static spi_op op;
+    CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/x"), MW_EDISCONNECTED);
+    CHECK_INT(spi_write(&b, MW_DELETE, "/a/gone", NULL, 0), MW_OK);
+    for (int i = 0; i < 40; i++)
+        CHECK_INT(spi_write(&b, MW_PUT, "/a/new", "2", 0), MW_OK);
+    atomic_store(&faulty.down, false);
+    CHECK(spi_await(&a, &feed.synced, 2));
+    CHECK(strstr(feed.seen, "begin /a/new=2 synced "));
+    a.backend->unwatch(a.conn, &feed.feed);
+}
+
+static void a_refusal_by_the_disk_loses_nothing(void) {
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    static spi_ticket ticket;
+    faulty_arm(FAULTY_REFUSED, 1, true);
+    CHECK_INT(spi_write(&a, MW_PUT, "/a", "1", 0), MW_EIO);
+    CHECK_INT(spi_write(&a, MW_CREATE, "/a", "1", 0), MW_OK);
+    spi_lock(&a, &ticket, "/lock", false);
+    CHECK(spi_await(&a, &ticket.grants, 1));
+    faulty_arm(FAULTY_REFUSED, 1, true);
+    a.backend->unlock(a.conn, &ticket.ticket);
+    CHECK(spi_await(&a, &ticket.ends, 1)); /* tried again with the next heartbeat */
+    CHECK_INT(ticket.status, MW_OK);
+    static spi_op op;
+    CHECK_INT(spi_read(&a, &op, MW_READ_QUEUES, "/"), MW_OK);
+    CHECK_INT(op.entries, 0);
+}
+
+static const spec_case cases[] = {
+    {"a conflict is repeated", a_conflict_is_repeated},
+    {"a cut before sending is repeated", a_cut_before_sending_is_repeated},
+    {"a lost write is known not to have happened", a_lost_write_is_known_not_to_have_happened},
+    {"a lost reply is known to have happened", a_lost_reply_is_known_to_have_happened},
+    {"a lost reply of a lost session is unknown", a_lost_reply_of_a_lost_session_is_unknown},
+    {"a session is taken up again", a_session_is_taken_up_again},
+    {"a session that was ended meanwhile is lost", a_session_that_was_ended_meanwhile_is_lost},
+    {"closing while the server is down ends", closing_while_the_server_is_down_ends},
+    {"a reader below the floor reads anew", a_reader_below_the_floor_reads_anew},
+    {"a refusal by the disk loses nothing", a_refusal_by_the_disk_loses_nothing},
+};
+
+int main(int argc, char **argv) {
+    spec.before = before;
+    spec.after = after;
+    return spec_run(cases, sizeof cases / sizeof *cases, argc, argv);
+}
