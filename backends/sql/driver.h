@@ -104,16 +104,16 @@ typedef struct mw_sql_dialect {
     const char *share;      /* makes a SELECT in a guard a locking read: "" / "LOCK IN SHARE MODE" */
     const char *next_token; /* "token + 1" / "LAST_INSERT_ID(token + 1)" */
     const char *returning;  /* " RETURNING token" / "" */
-    /* May be NULL. What turns "INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) SELECT ..." into
-     * one statement that makes the row of a lock or takes it when it is free with nobody waiting, and gives the token:
-     * then a lock's first use is one round trip too. Without it, that is two. */
+    /* May be NULL. What turns "INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) SELECT ..."
+     * into one statement that makes the row of a lock or takes it when it is free with nobody waiting, and gives the
+     * token: then a lock's first use is one round trip too. Without it, that is two. */
     const char *take;
     const char *first_token; /* with `take`: "lock_floor + 1" / "LAST_INSERT_ID(lock_floor + 1)" */
-    const char *path_type;  /* "BLOB" / "VARBINARY(1024)" */
-    const char *bytes_type; /* "BLOB" / "LONGBLOB" */
-    const char *short_type; /* up to 64 bytes, compared bytewise: "BLOB" / "VARBINARY(64)" */
-    const char *int_type;   /* 64 bit: "INTEGER" / "BIGINT" */
-    const char *table_end;  /* after the closing parenthesis: "WITHOUT ROWID" / "ENGINE=InnoDB" */
+    const char *path_type;   /* "BLOB" / "VARBINARY(1024)" */
+    const char *bytes_type;  /* "BLOB" / "LONGBLOB" */
+    const char *short_type;  /* up to 64 bytes, compared bytewise: "BLOB" / "VARBINARY(64)" */
+    const char *int_type;    /* 64 bit: "INTEGER" / "BIGINT" */
+    const char *table_end;   /* after the closing parenthesis: "WITHOUT ROWID" / "ENGINE=InnoDB" */
 } mw_sql_dialect;
 
 /* ---- The driver ----------------------------------------------------------------------------------------------------
@@ -206,12 +206,13 @@ mw_backend_end_session_fn mw_sql_end_session;
 mw_backend_stats_fn mw_sql_stats;
 
 /* Rows of the options table that every SQL backend has. */
+/* clang-format off */
 #define MW_SQL_OPTIONS                                                                                                 \
     {"session_timeout_ms", "duration", "6000", false, "a session without renewal for so long is over"},                \
-        {"poll_interval_ms", "duration", NULL, false, "idle look-ups for changes; events come sooner where they can"}, \
-    {                                                                                                                  \
-        "retention", "integer", "10000", false, "revisions kept in the change log; who slept longer reads anew"        \
-    }
+    {"poll_interval_ms", "duration", NULL, false, "idle look-ups for changes; events come sooner where they can"},     \
+    {"lock_idle_ms", "duration", "600000", false, "a lock that nobody used for so long leaves the table"},             \
+    {"retention", "integer", "10000", false, "revisions kept in the change log; who slept longer reads anew"}
+/* clang-format on */
 
 /* The value of `key`, or NULL. */
 const char *mw_sql_option(const mw_option *options, const char *key);

@@ -36,6 +36,8 @@ extern const mw_requirement mw__sqlite_options[];
 mw_sql_connect_fn mw__sqlite_connect;
 mw_sql_disconnect_fn mw__sqlite_disconnect;
 mw_sql_schema_fn mw__sqlite_schema;
+int mw__sqlite_check_size(mw_sql_db *db, mw_error *err);      /* MW_ECORRUPT when its end is missing */
+int mw__sqlite_counter(mw_sql_db *db, uint32_t *ret_counter); /* of commits to this file; within a transaction */
 int mw__sqlite_same_file(const mw_sql_db *db, mw_error *err);
 void mw__sqlite_announce(mw_sql_db *db);
 

@@ -65,6 +65,51 @@ static void watch(mw_sql_db *db) {
     db->watch_fd = -1;
 }
 
+static uint32_t big_endian(const unsigned char *bytes) {
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Through SQLite's own descriptor: closing another would drop its locks. Its size 0: the file is empty. */
+static int read_header(mw_sql_db *db, unsigned char header[HEADER_SIZE], sqlite3_int64 *ret_size) {
+    sqlite3_file *file = NULL;
+    int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (code == SQLITE_OK && (!file || !file->pMethods))
+        code = SQLITE_CANTOPEN;
+    if (code == SQLITE_OK)
+        code = file->pMethods->xFileSize(file, ret_size);
+    if (code == SQLITE_OK && *ret_size > 0)
+        code = file->pMethods->xRead(file, header, HEADER_SIZE, 0);
+    return code;
+}
+
+int mw__sqlite_counter(mw_sql_db *db, uint32_t *ret_counter) {
+    unsigned char header[HEADER_SIZE] = {0};
+    sqlite3_int64 size = 0;
+    int code = read_header(db, header, &size);
+    *ret_counter = big_endian(header + 24);
+    return code;
+}
+
+/* SQLite's own word for it is "malformed", and only when it needs what is missing. */
+int mw__sqlite_check_size(mw_sql_db *db, mw_error *err) {
+    unsigned char header[HEADER_SIZE] = {0};
+    sqlite3_int64 size = 0;
+    int code = read_header(db, header, &size);
+    if (code == SQLITE_IOERR_SHORT_READ)
+        return mw_fail(err, MW_ECORRUPT, "%s: not an SQLite database (too short); choose another path", db->path);
+    if (code != SQLITE_OK)
+        return mw__sqlite_fail(db, code, err);
+    if (memcmp(header, "SQLite format 3", 16) != 0)
+        return size > 0 ? mw__sqlite_fail(db, SQLITE_NOTADB, err) : MW_OK;
+    uint32_t page = (uint32_t)header[16] << 8 | header[17];
+    bool counted = big_endian(header + 24) == big_endian(header + 92);
+    sqlite3_int64 expected = (sqlite3_int64)big_endian(header + 28) * (page == 1 ? 65536 : page);
+    if (counted && size < expected)
+        return mw_fail(err, MW_ECORRUPT, "%s: truncated (%lld of %lld bytes); restore it from a copy", db->path,
+                       (long long)size, (long long)expected);
+    return MW_OK;
+}
+
 int mw__sqlite_connect(mw_sql_db *db, mw_error *err) {
     int status = check_path(db, err);
     if (status != MW_OK)
@@ -79,6 +124,8 @@ int mw__sqlite_connect(mw_sql_db *db, mw_error *err) {
     if (code != SQLITE_OK)
         return mw__sqlite_fail(db, code, err);
     status = configure(db, err);
+    if (status == MW_ECORRUPT)
+        (void)mw__sqlite_check_size(db, err);
     if (status != MW_OK)
         return status;
     if (sqlite3_db_readonly(db->handle, "main") == 1)
@@ -144,31 +191,6 @@ static int identify(mw_sql_db *db, identity *ret_identity, mw_error *err) {
     return status;
 }
 
-static uint32_t big_endian(const unsigned char *bytes) {
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
-/* SQLite finds a missing end only when it needs that page; better to say so at once. Within a read transaction. */
-static int check_size(mw_sql_db *db, mw_error *err) {
-    sqlite3_file *file = NULL;
-    unsigned char header[HEADER_SIZE];
-    sqlite3_int64 size = 0;
-    int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-    if (code == SQLITE_OK && file && file->pMethods)
-        code = file->pMethods->xFileSize(file, &size);
-    if (code != SQLITE_OK || size == 0)
-        return code == SQLITE_OK ? MW_OK : mw__sqlite_fail(db, code, err);
-    if (file->pMethods->xRead(file, header, sizeof header, 0) != SQLITE_OK)
-        return mw_fail(err, MW_ECORRUPT, "%s: not an SQLite database (too short); choose another path", db->path);
-    uint32_t page = (uint32_t)header[16] << 8 | header[17];
-    bool counted = big_endian(header + 24) == big_endian(header + 92);
-    sqlite3_int64 expected = (sqlite3_int64)big_endian(header + 28) * (page == 1 ? 65536 : page);
-    if (counted && size < expected)
-        return mw_fail(err, MW_ECORRUPT, "%s: truncated (%lld of %lld bytes); restore it from a copy", db->path,
-                       (long long)size, (long long)expected);
-    return MW_OK;
-}
-
 static int judge(mw_sql_db *db, const identity *is, int version, mw_error *err) {
     if (is->application == 0 && is->version == 0 && is->objects == 0)
         return MW_OK;
@@ -186,7 +208,7 @@ static int look(mw_sql_db *db, int version, identity *ret_identity, mw_error *er
         return status;
     status = identify(db, ret_identity, err);
     if (status == MW_OK)
-        status = check_size(db, err);
+        status = mw__sqlite_check_size(db, err);
     if (status == MW_OK)
         status = judge(db, ret_identity, version, err);
     (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);

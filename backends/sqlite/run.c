@@ -173,17 +173,29 @@ static void roll_back(mw_sql_db *db) {
 static int begin(mw_sql_db *db, const mw_sql_batch *batch) {
     if (batch->kind == MW_SQL_READ)
         return command(db, "BEGIN", &db->begin_read);
-    return batch->kind == MW_SQL_WRITE ? command(db, "BEGIN IMMEDIATE", &db->begin_write) : SQLITE_OK;
+    return batch->writes ? command(db, "BEGIN IMMEDIATE", &db->begin_write) : SQLITE_OK;
 }
 
 static int commit(mw_sql_db *db, const mw_sql_batch *batch) {
-    return batch->kind == MW_SQL_ONE ? SQLITE_OK : command(db, "COMMIT", &db->commit);
+    bool open = batch->writes || batch->kind == MW_SQL_READ;
+    return open ? command(db, "COMMIT", &db->commit) : SQLITE_OK;
 }
 
-/* A commit that fails half-way is rolled back by the next one who opens the file, or was complete: the marker tells. */
-static int doubt(int status, int code, bool committing, mw_error *err) {
-    bool doubtful = committing && ((code & 0xFF) == SQLITE_IOERR || (code & 0xFF) == SQLITE_CORRUPT);
-    if (!doubtful)
+/* Whether a commit that reported a failure has certainly not happened: the file's own counter of commits stands where
+ * it stood. Reading it rolls back what the commit left half done. */
+static bool certainly_not(mw_sql_db *db, uint32_t counter) {
+    uint32_t now = 0;
+    bool same = sqlite3_exec(db->handle, "BEGIN; SELECT COUNT(*) FROM mw_meta;", NULL, NULL, NULL) == SQLITE_OK &&
+                mw__sqlite_counter(db, &now) == SQLITE_OK && now == counter;
+    roll_back(db);
+    return same;
+}
+
+static int failed(mw_sql_db *db, int code, bool committing, uint32_t counter, mw_error *err) {
+    int status = mw__sqlite_fail(db, code, err), primary = code & 0xFF;
+    roll_back(db);
+    bool doubtful = committing && (primary == SQLITE_IOERR || primary == SQLITE_FULL || primary == SQLITE_CORRUPT);
+    if (!doubtful || certainly_not(db, counter))
         return status;
     if (err)
         err->code = MW_EUNKNOWN;
@@ -198,19 +210,19 @@ int mw__sqlite_run(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
         mw__sqlite_yield(db);
     outcome come = {0};
     sqlite3_int64 before = sqlite3_total_changes64(db->handle);
-    bool committing = batch->kind == MW_SQL_ONE && batch->writes;
+    uint32_t counter = 0;
+    bool committing = false;
     int code = begin(db, batch);
+    if (code == SQLITE_OK && batch->writes)
+        code = mw__sqlite_counter(db, &counter);
     for (size_t i = 0; code == SQLITE_OK && !come.refused && i < batch->step_count; i++)
         code = run_step(db, batch, i, &come);
     if (code == SQLITE_OK && !come.refused) {
         committing = batch->writes;
         code = commit(db, batch);
     }
-    if (code != SQLITE_OK) {
-        status = doubt(mw__sqlite_fail(db, code, err), code, committing, err);
-        roll_back(db);
-        return status;
-    }
+    if (code != SQLITE_OK)
+        return failed(db, code, committing, counter, err);
     batch->stopped = come.refused;
     if (come.refused) {
         roll_back(db);
