@@ -1,11 +1,10 @@
 /* The engine of moonwatch/engine.h: a loop, a Lua state, and scripts/moonwatch/embed.lua in it. */
 #include <moonwatch/engine.h>
 
+#include "internal.h"
 #include "lua_setup.h"
 #include "value.h"
 
-#include <lauxlib.h>
-#include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -357,6 +356,31 @@ void mw_engine_off(mw_engine_listener *listener) {
         (void)mw_lua_call(engine->L, 1, 0, NULL);
     }
     listener->engine = NULL;
+}
+
+/* Push the registry's userdata or nil, then what it holds as a light userdata. */
+static int push_native(lua_State *L) {
+    (void)lua_getfield(L, 1, "registry");
+    lua_call(L, 0, 1);
+    if (lua_isnil(L, -1))
+        return 1;
+    lua_replace(L, 1);
+    const mw_lua_registry *registry = mw__lua_check_registry(L, "registry");
+    lua_pushlightuserdata(L, registry->registry);
+    return 1;
+}
+
+mw_registry *mw_engine_registry(mw_engine *engine) {
+    lua_State *L = engine->L;
+    if (engine->closing || !lua_checkstack(L, 4))
+        return NULL;
+    lua_pushcfunction(L, push_native);
+    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, engine->embed);
+    if (mw_lua_call(L, 1, 1, NULL) != MW_OK)
+        return NULL;
+    mw_registry *registry = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return registry;
 }
 
 /* ---- Turning and closing ----------------------------------------------------------------------------------------- */

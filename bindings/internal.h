@@ -305,6 +305,7 @@ void mw__lua_lock_open(lua_State *L);
 void mw__lua_election_open(lua_State *L);
 void mw__lua_registration_open(lua_State *L);
 void mw__lua_registry_open(lua_State *L);
+void mw__lua_identity_open(lua_State *L);
 void mw__lua_world_open(lua_State *L);
 
 /* Which lock guards, for a txn step: from a Lock or an Election at `index`; NULL when it is neither. (longjmp) */

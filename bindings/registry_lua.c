@@ -482,4 +482,5 @@ void mw__lua_registry_open(lua_State *L) {
     mw__lua_lock_open(L);
     mw__lua_election_open(L);
     mw__lua_registration_open(L);
+    mw__lua_identity_open(L);
 }

@@ -2,7 +2,6 @@
 --
 -- Three layouts are read, with the same keys: the keys at the top of the file (then all of them must be ours), below
 -- `moonwatch:`, and below `streampark:`, as StreamPark documents it. Beside the last two, an application keeps its own.
-local grammar = require "moonwatch.grammar"
 local schema = require "moonwatch.schema"
 local url = require "moonwatch.url"
 local yaml = require "moonwatch.yaml"
@@ -85,7 +84,7 @@ Config.__index = Config
 function Config:read_backend(reader, name, map, place)
     local spec, err = backend_spec(name, self.requirements)
     if not spec then
-        self.unavailable[name] = { err = tostring(err), place = place }
+        self.unavailable[name] = { err = type(err) == "string" and err or err.message, place = place }
         self.backends[name] = reader:free(type(map) == "table" and map or {}, place)
         self.specs[name] = { kind = "free" }
         return
@@ -144,12 +143,12 @@ function Config:choose(reader)
         local list = table.concat(names, ", ")
         return reader:complain(self.type_place, "several backends (%s): 'type' must say which", list)
     end
-    self.registry.type = kind
+    self.asked, self.registry.type = self.registry.type, kind
     if not self.backends[kind] then
         self:read_backend(reader, kind, kind == "sqlite" and { path = "moonwatch.db" } or {}, self.type_place)
     end
     local trouble = self.unavailable[kind]
-    if trouble then
+    if trouble and (self.asked or #names > 0) then -- of what nobody asked for, only its use complains
         reader:complain(trouble.place, "registry.%s: %s", kind, trouble.err)
     end
 end
@@ -263,9 +262,15 @@ end
 ---@return string? err
 function Config:open_options(name)
     name = name or self.registry.type
-    if not self.backends[name] then
-        return nil, ("%s: the configuration has no registry.%s"):format(self.file, grammar.quote(name))
-    elseif self.unavailable[name] then
+    if not self.backends[name] then -- a script names what the file does not: enough where nothing is required
+        local reader = schema.reader(self.file, {})
+        self:read_backend(reader, name, {}, "1:1")
+        if #reader.complaints > 0 then
+            self.backends[name] = nil
+            return nil, ("%s: the configuration has no registry.%s"):format(self.file, name)
+        end
+    end
+    if self.unavailable[name] then
         return nil, self.unavailable[name].err
     end
     local open = {}

@@ -110,6 +110,13 @@ function Engine:script_failed(name, err)
     end
 end
 
+-- A task that has started has gone on to its first wait, or to its end, when another one runs.
+local function await_first_wait(script)
+    while script.task and not script.started do
+        coroutine.yield()
+    end
+end
+
 --- Run the top level of each file up to its first wait. The failure of one, if any.
 function Engine:run_scripts(files)
     for _, file in ipairs(files) do
@@ -118,12 +125,13 @@ function Engine:run_scripts(files)
                 self:script_failed(file, err)
             end
         end)
-        while script.task and not script.started do
-            coroutine.yield()
-        end
+        await_first_wait(script)
         if self.script_failure then
             return nil, self.script_failure
         end
+    end
+    for _, script in ipairs(self.scripts) do -- those that an embedding program has loaded
+        await_first_wait(script)
     end
     return true
 end

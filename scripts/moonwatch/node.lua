@@ -282,7 +282,8 @@ function M.register(registry, options, engine)
     end
     node.load = self.sample()
     node.status = M.judge("normal", node.load, self.busy, limits, 0)
-    self.registration, err = registry:register(("%s/%s/%s"):format(M.root, node.role, node.key), record_of(node),
+    local path = ("%s/%s/%s"):format(M.root, node.role, node.key)
+    self.registration, err = registry:register(path, record_of(node),
         { timeout = options.timeout })
     if not self.registration then
         return nil, err

@@ -75,7 +75,7 @@ local function requirer(env, api, folder)
     end
 end
 
---- A fresh environment in which `mw` is `api`. `folder` ("" or ending in "/"): where `require` finds the script's files.
+--- A fresh environment in which `mw` is `api`. `require` finds the script's files in `folder` ("" or ending in "/").
 ---@param api table
 ---@param folder string
 ---@return table env
