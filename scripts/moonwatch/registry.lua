@@ -18,7 +18,7 @@ local function check_type(value, name, what, expected)
     end
 end
 
--- Options ---------------------------------------------------------------------------------------------------------------
+-- Options ---------------------------------------------------------------------------------------------------------
 
 local own = { "backend", "server", "host", "namespace", "name", "op_timeout", "trace", "wait" }
 
@@ -31,7 +31,8 @@ local function as_text(key, value, requirement)
         local bytes, err = size.parse(value)
         return bytes and tostring(bytes) or bad(key, "open", err, 4)
     elseif kind == "boolean" then
-        return type(value) == "boolean" and tostring(value) or bad(key, "open", "boolean expected, got " .. type(value), 4)
+        return type(value) == "boolean" and tostring(value)
+            or bad(key, "open", "boolean expected, got " .. type(value), 4)
     elseif kind == "integer" then
         return math.type(value) == "integer" and tostring(value)
             or bad(key, "open", "integer expected, got " .. type(value), 4)
@@ -137,7 +138,7 @@ function M.open(options)
     return registry
 end
 
--- Guard -----------------------------------------------------------------------------------------------------------------
+-- Guard -----------------------------------------------------------------------------------------------------------
 
 local function split(options, keys)
     local part = {}
@@ -203,7 +204,7 @@ function Registry:guard(path, options, body)
     return tasks.results(table.unpack(results, 1, results.n))
 end
 
--- Elect -----------------------------------------------------------------------------------------------------------------
+-- Elect -----------------------------------------------------------------------------------------------------------
 
 local function lead_terms(election, lead, set_task)
     while true do
