@@ -103,20 +103,28 @@ local function check_optional(options, name, expected)
     end
 end
 
+--- A name, or a memory server: as `backend` itself, or as `server` beside the name.
+local function backend_of(options)
+    local server = options.server
+    if server == nil and type(options.backend) == "userdata" then
+        server = options.backend
+    elseif server ~= nil and options.backend ~= nil and options.backend ~= "memory" then
+        bad("backend", "open", "'server' is for the memory backend", 3)
+    end
+    if server == nil then
+        check_type(options.backend, "backend", "open", "string")
+    elseif core.class_of(server) ~= "moonwatch.MemoryServer" then
+        bad("server", "open", "a memory server expected, got " .. type(server), 3)
+    end
+    return server or options.backend
+end
+
 function M.open(options)
     check_type(options, "options", "open", "table")
     check_optional(options, "namespace", "string")
     check_optional(options, "name", "string")
     check_optional(options, "trace", "boolean")
-    local backend = options.server
-    if backend == nil then
-        check_type(options.backend, "backend", "open", "string")
-        backend = options.backend
-    elseif options.backend ~= nil and options.backend ~= "memory" then
-        bad("backend", "open", "'server' is for the memory backend")
-    elseif core.class_of(backend) ~= "moonwatch.MemoryServer" then
-        bad("server", "open", "a memory server expected, got " .. type(backend))
-    end
+    local backend = backend_of(options)
     local wait = core.seconds(options.wait == nil and 10 or options.wait, "open", "wait")
     local settings, err = settings_of(backend)
     if not settings then
