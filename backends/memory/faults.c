@@ -163,6 +163,8 @@ static void isolate(mwm_wire *wire, const void *arg) {
     wire->faults.replica = wire->server->store.revision;
     if (!isolated)
         mwm_wire_cut(wire);
+    else if (wire->up.head)
+        mwm_pipe_hold(&wire->up, true); /* what is under way may need the authority */
 }
 
 int mw_memory_isolate(mw_memory_server *server, mw_session_id session, bool isolated) {

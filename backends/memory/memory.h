@@ -25,6 +25,7 @@ typedef struct mw_memory_options {
     uint64_t seed;           /* of the faults; the same seed, the same run */
     mw_time session_timeout; /* for connections that ask for none; 0 = 6 s */
     size_t log_size;         /* changes remembered for feeds that were away, and for `weak`; 0 = 1,024 */
+    bool weak;               /* begin with the fault of that name */
 } mw_memory_options;
 
 /* `options` may be NULL. Errors: MW_ENO_MEMORY. The host outlives the server. */

@@ -193,6 +193,7 @@ int mw_memory_server_new(mw_host *host, const mw_memory_options *options, mw_mem
     server->store.changed = changed;
     server->session_timeout = options->session_timeout ? options->session_timeout : MWM_SESSION_TIMEOUT;
     server->random = options->seed;
+    server->faults.weak = options->weak;
     mw_host_random(host, &server->registry, sizeof server->registry);
     mwm_index_init(&server->sessions);
     mwm_index_init(&server->points);
