@@ -28,7 +28,7 @@ sanitize: setup
 
 fuzz: setup
 	@CC=clang cmake -S . -B $(BUILD)-fuzz -G Ninja -DMOONWATCH_FUZZ=ON >/dev/null
-	@cmake --build $(BUILD)-fuzz -j $(JOBS)
+	@cmake --build $(BUILD)-fuzz -j $(JOBS) --target fuzzers
 	@ctest --test-dir $(BUILD)-fuzz -L fuzz --output-on-failure
 
 bench: build
