@@ -67,11 +67,11 @@ Memory.__index = Memory
 
 function Memory:start(options)
   self.world = core.world(options.seed or 1)
-  self.server = self.world:memory_server { weak = self.weak, seed = options.seed or 1 }
+  self.server = self.world:memory_server { seed = options.seed or 1 }
 end
 
 function Memory:options()
-  return { backend = self.server, session_timeout = "10s" }
+  return { server = self.server, session_timeout = "10s" }
 end
 
 function Memory:process(harness)
