@@ -161,6 +161,11 @@ static bool take_option(lua_State *L, const char *function, const mw_option_spec
             (void)mw__lua_wrong_type(L, function, spec->name, "integer", -1);
         *(lua_Integer *)(void *)slot = lua_tointeger(L, -1);
         return false;
+    case MW_OPTION_SHARE:
+        if (lua_type(L, -1) != LUA_TNUMBER || !(lua_tonumber(L, -1) >= 0 && lua_tonumber(L, -1) <= 1))
+            (void)mw__lua_bad_argument(L, function, spec->name, "a number from 0 to 1 expected");
+        *(double *)(void *)slot = lua_tonumber(L, -1);
+        return false;
     case MW_OPTION_STRING:
         *(mw_str *)(void *)slot = mw__lua_check_string(L, -1, function, spec->name);
         return false;

@@ -226,6 +226,7 @@ typedef enum mw_option_kind {
     MW_OPTION_DURATION, /* mw_time */
     MW_OPTION_BOOLEAN,  /* bool */
     MW_OPTION_INTEGER,  /* lua_Integer */
+    MW_OPTION_SHARE,    /* double, 0 to 1 */
     MW_OPTION_STRING,   /* mw_str; anchored by the table */
     MW_OPTION_FUNCTION, /* int: stack index where it was pushed; 0 = absent. Grows the stack by one each */
     MW_OPTION_CHOICE    /* int: index into `choices` */
@@ -319,6 +320,9 @@ mw_process *mw__lua_world_main(lua_State *L, mw_lua_world *world);
 /* The process of the host userdata at `index`, or NULL when it is none. */
 mw_process *mw__lua_to_process(lua_State *L, int index);
 /* The table of the memory server at `index`, and its world (NULL: on the real host); NULL when it is none. */
+/* The server at 1; raises when its world is closed. (longjmp) */
+struct mw_memory_server *mw__lua_check_server(lua_State *L, const char *function);
+extern const luaL_Reg mw__lua_server_faults[];
 const mw_backend *mw__lua_to_server(lua_State *L, int index, mw_lua_world **ret_world);
 int mw__lua_host_spawn(lua_State *L); /* the method of hosts */
 

@@ -20,7 +20,8 @@ struct op_await {
     mw_written single;
     size_t written_count, failed_write;
     int64_t revision;
-    bool step_failed; /* txn: failed_write tells which step */
+    bool step_failed;                                  /* txn: failed_write tells which step */
+    void (*push_step_path)(lua_State *L, size_t step); /* of a txn: a string, or nil */
 };
 
 /* Options of all operations; mw__lua_call_options has their defaults. */

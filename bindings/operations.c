@@ -127,6 +127,8 @@ static int op_finish(lua_State *L, mw_await *await) {
         if (self->step_failed && refused) {
             lua_pushinteger(L, (lua_Integer)self->failed_write + 1);
             lua_setfield(L, -2, "step");
+            self->push_step_path(L, self->failed_write);
+            lua_setfield(L, -2, "path");
         }
     }
     mw__lua_await_free(await);

@@ -65,11 +65,11 @@ void mw__lua_servers_free(mw_lua_server **list) {
     }
 }
 
-static mw_lua_server *check_server(lua_State *L, const char *function) {
+mw_memory_server *mw__lua_check_server(lua_State *L, const char *function) {
     server_box *box = mw__lua_check_self(L, MW_CLASS_SERVER, function);
     if (box->world && !mw__lua_world_is_open(box->world))
         (void)luaL_error(L, "bad argument 'self' to '%s': its world is closed", function);
-    return box->server;
+    return box->server->server;
 }
 
 const mw_backend *mw__lua_to_server(lua_State *L, int index, mw_lua_world **ret_world) {
@@ -89,13 +89,13 @@ static int core_memory_server(lua_State *L) {
 }
 
 static int server_revision(lua_State *L) {
-    lua_pushinteger(L, mw_memory_revision(check_server(L, "revision")->server));
+    lua_pushinteger(L, mw_memory_revision(mw__lua_check_server(L, "revision")));
     return 1;
 }
 
 static int server_count(lua_State *L) {
     mw_memory_counts counts;
-    mw_memory_count(check_server(L, "count")->server, &counts);
+    mw_memory_count(mw__lua_check_server(L, "count"), &counts);
     const struct {
         const char *name;
         size_t value;
@@ -115,6 +115,10 @@ static int server_count(lua_State *L) {
 void mw__lua_server_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"revision", server_revision}, {"count", server_count}, {NULL, NULL}};
     mw__lua_class(L, MW_CLASS_SERVER, methods, NULL, NULL);
+    (void)lua_getfield(L, -1, "classes");
+    (void)lua_getfield(L, -1, MW_CLASS_SERVER);
+    luaL_setfuncs(L, mw__lua_server_faults, 0);
+    lua_pop(L, 2);
     lua_pushcfunction(L, core_memory_server);
     lua_setfield(L, -2, "memory_server");
 }

@@ -126,6 +126,21 @@ static int txn_delete(lua_State *L) {
 
 /* ---- Commit ------------------------------------------------------------------------------------------------------ */
 
+/* The path of a step, or that of its guard, where the anchors are at `anchors`. */
+static void push_path(lua_State *L, int anchors, size_t step) {
+    (void)lua_rawgeti(L, anchors, 2 * (lua_Integer)step + 1);
+    if (lua_isuserdata(L, -1)) {
+        (void)lua_getfield(L, -1, "path");
+        lua_remove(L, -2);
+    }
+}
+
+static void push_step_path(lua_State *L, size_t step) {
+    (void)lua_getiuservalue(L, 1, ANCHORS);
+    push_path(L, lua_gettop(L), step);
+    lua_remove(L, -2);
+}
+
 static int push_committed(lua_State *L, op_await *op) {
     (void)lua_getiuservalue(L, 1, ANCHORS);
     int anchors = lua_gettop(L);
@@ -134,11 +149,7 @@ static int push_committed(lua_State *L, op_await *op) {
     lua_setfield(L, -2, "revision");
     const mw_written *written = op->written ? op->written : &op->single;
     for (size_t i = 0; i < op->written_count; i++) {
-        (void)lua_rawgeti(L, anchors, 2 * (lua_Integer)i + 1);
-        if (lua_type(L, -1) != LUA_TSTRING) { /* a guard: its path */
-            (void)lua_getfield(L, -1, "path");
-            lua_remove(L, -2);
-        }
+        push_path(L, anchors, i);
         mw__lua_push_written(L, &written[i], -1);
         lua_remove(L, -2);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -174,6 +185,8 @@ static int fenced(lua_State *L, size_t step) {
     (void)mw__lua_failure(L, MW_EFENCED, "the lock that guards this txn was closed; nothing was sent", none, NULL);
     lua_pushinteger(L, (lua_Integer)step + 1);
     lua_setfield(L, -2, "step");
+    push_step_path(L, step);
+    lua_setfield(L, -2, "path");
     return 2;
 }
 
@@ -195,6 +208,7 @@ static int txn_commit(lua_State *L) {
     mw_error err = {0};
     op_await *op = mw__lua_op_begin(L, registry, &options, "commit", push_committed, &call);
     op->step_failed = true;
+    op->push_step_path = push_step_path;
     self->committed = true;
     int status = mw_txn(registry->registry, steps, self->count, &call, &op->op, &err);
     if (status != MW_OK) /* refused before it was sent: the message names the step */

@@ -14,6 +14,7 @@ local mw = require "moonwatch"
 ---@field short string       a session timeout for specs that let one pass
 ---@field patience number    seconds after which a condition that still does not hold fails its spec
 ---@field slice number       seconds between two looks at a condition
+---@field rounds integer     faults in one run of a swarm
 ---@field driver table       the backend's part: see support/harness/memory.lua and real.lua
 local Harness = {}
 Harness.__index = Harness
@@ -35,7 +36,7 @@ function Harness.start(options)
   local driver = make()
   driver:start(options or {})
   return setmetatable({
-    driver = driver, short = driver.short, patience = driver.patience, slice = driver.slice,
+    driver = driver, short = driver.short, patience = driver.patience, slice = driver.slice, rounds = driver.rounds,
     clients = {}, processes = {}, tasks = core.tasks(),
   }, Harness)
 end
@@ -97,15 +98,19 @@ function Harness:expire(client) self.driver:expire(client) end
 --- The next write of this client is applied, and its answer does not arrive.
 function Harness:lose_next_reply(client) self.driver:lose_next_reply(client) end
 
+--- Nobody can reach the server, and it forgets nothing, until `outage(false)`.
+---@param on boolean
+function Harness:outage(on) self.driver:outage(on) end
+
 --- Makes the server forget the changes so far: who was away gets no more than the present state.
 function Harness:forget_changes(client) self.driver:forget_changes(client) end
 
 local function close_clients(self, problems)
   for _, client in ipairs(self.clients) do
     if client:state() ~= "closed" then
-      local open = client:handles()
-      if open ~= 0 then
-        table.insert(problems, ("a client ends with %d open handles"):format(open))
+      -- What was released may still be on its way.
+      if not pcall(self.wait, self, "zero handles", function() return client:handles() == 0 end, 5) then
+        table.insert(problems, ("a client ends with %d open handles"):format(client:handles()))
       end
       client:close()
     end

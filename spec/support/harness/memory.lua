@@ -62,12 +62,16 @@ function Process:close(problems)
   end
 end
 
-local Memory = { short = "1500ms", patience = 120, slice = 0.01 }
+local Memory = { short = "1500ms", patience = 120, slice = 0.01, rounds = 30 }
 Memory.__index = Memory
 
+--- Messages take time, or what answers itself would never let any pass.
 function Memory:start(options)
   self.world = core.world(options.seed or 1)
   self.server = self.world:memory_server { seed = options.seed or 1 }
+  self.faults = { latency_min = "0.1ms", latency_max = "1ms", weak = self.weak or false }
+  self.server:faults(nil, self.faults)
+  self.sessions, self.processes = {}, {}
 end
 
 function Memory:options()
@@ -76,7 +80,6 @@ end
 
 function Memory:process(harness)
   local process = setmetatable({ harness = harness, host = self.world:host() }, Process)
-  self.processes = self.processes or {}
   table.insert(self.processes, process)
   process.room = Room.new(function(more) return harness:options(more) end)
   return process
@@ -84,10 +87,35 @@ end
 
 function Memory.look() end
 
+function Memory:cut(client)
+  self.sessions[client] = assert(client:session())
+  assert(self.server:disconnect(self.sessions[client]))
+end
+
+function Memory:mend(client)
+  assert(self.server:disconnect(self.sessions[client], 0))
+end
+
+function Memory:expire(client)
+  assert(self.server:expire(assert(client:session())))
+end
+
+function Memory:lose_next_reply(client)
+  assert(self.server:lose_next_reply(assert(client:session())))
+end
+
+function Memory:forget_changes()
+  self.server:compact()
+end
+
+function Memory:outage(on)
+  self.server:freeze(nil, on)
+end
+
 --- What a killed process had armed stays so for ever; the server ends its sessions in time.
 function Memory:finish(problems)
   local killed = 0
-  for _, process in ipairs(self.processes or {}) do
+  for _, process in ipairs(self.processes) do
     killed = killed + (process.killed and process.host:pending() or 0)
   end
   if killed > 0 then

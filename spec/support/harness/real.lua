@@ -118,7 +118,7 @@ function Process:close(problems)
 end
 
 --- The part that all drivers in real time share.
-local Real = { short = "1500ms", patience = 30, slice = 0.003, mw = mw }
+local Real = { short = "1500ms", patience = 30, slice = 0.003, rounds = 12, mw = mw }
 Real.__index = Real
 
 function Real.process(_, harness)
