@@ -1,0 +1,321 @@
+/* `require "moonwatch.socket"` in the executable: lines over a UNIX socket that only its owner can use (mode 0600, and the
+ * peer's user is checked). `moonwatch shell --attach` talks to a running engine through it. */
+#include "internal.h"
+#include "lua_modules.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CLASS_STREAM "moonwatch.Stream"
+#define CLASS_LISTENER "moonwatch.SocketListener"
+#define LINE_MAX_BYTES (1024u * 1024u)
+
+typedef struct reader reader;
+
+typedef struct stream {
+    mw_lua *lua;
+    mw_host *host;
+    int fd; /* -1 = closed */
+    mw_poll readable;
+    char *bytes; /* read and not yet asked for */
+    size_t len, room;
+    bool ended;
+    reader *reader;
+} stream;
+
+struct reader {
+    mw_await await;
+    stream *stream;
+};
+
+typedef struct listener {
+    mw_lua *lua;
+    mw_host *host;
+    int fd;
+    mw_poll incoming;
+    int accept; /* reference of the function that is called with each stream */
+    char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+} listener;
+
+static int fill_address(lua_State *L, const char *path, struct sockaddr_un *address) {
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address->sun_path) {
+        luaL_pushfail(L);
+        lua_pushfstring(L, "%s: longer than a socket's name can be", path);
+        return 2;
+    }
+    memcpy(address->sun_path, path, strlen(path) + 1);
+    return 0;
+}
+
+static int fail(lua_State *L, const char *path, int fd) {
+    int reason = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    luaL_pushfail(L);
+    lua_pushfstring(L, "%s: %s", path, strerror(reason));
+    return 2;
+}
+
+/* Root may look into anybody's engine; everybody else only into their own. */
+static bool peer_allowed(int fd) {
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+}
+
+/* ---- Streams ------------------------------------------------------------------------------------------------------- */
+
+static stream *check_stream(lua_State *L, const char *function) {
+    return mw__check_self(L, CLASS_STREAM, function);
+}
+
+static void shut(stream *self) {
+    if (self->fd < 0)
+        return;
+    mw_poll_stop(self->host, &self->readable);
+    (void)close(self->fd);
+    self->fd = -1;
+    self->ended = true;
+}
+
+static void wake_reader(stream *self) {
+    reader *waiting = self->reader;
+    self->reader = NULL;
+    mw_poll_stop(self->host, &self->readable);
+    if (waiting)
+        mw__await_done(&waiting->await);
+}
+
+static bool make_room(stream *self) {
+    if (self->room - self->len >= 4096)
+        return true;
+    size_t room = self->room * 2 + 8192;
+    char *bytes = room > 2 * LINE_MAX_BYTES ? NULL : realloc(self->bytes, room);
+    if (!bytes)
+        return false;
+    self->bytes = bytes;
+    self->room = room;
+    return true;
+}
+
+static void on_readable(mw_poll *poll, unsigned events) {
+    stream *self = mw_container(poll, stream, readable);
+    (void)events;
+    ssize_t n = make_room(self) ? read(self->fd, self->bytes + self->len, self->room - self->len) : 0;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0)
+        self->ended = true;
+    else
+        self->len += (size_t)n;
+    if (self->ended || memchr(self->bytes, '\n', self->len))
+        wake_reader(self);
+}
+
+/* The next line, or nil at the end. */
+static int push_line(lua_State *L, stream *self) {
+    char *end = self->len ? memchr(self->bytes, '\n', self->len) : NULL;
+    if (!end) {
+        luaL_pushfail(L);
+        return 1;
+    }
+    size_t used = (size_t)(end - self->bytes) + 1;
+    lua_pushlstring(L, self->bytes, used - 1);
+    self->len -= used;
+    memmove(self->bytes, self->bytes + used, self->len);
+    return 1;
+}
+
+static int finish_reader(lua_State *L, mw_await *await) {
+    stream *self = ((reader *)await)->stream;
+    mw__await_free(await);
+    return push_line(L, self);
+}
+
+static void drop_reader(mw_await *await) {
+    reader *self = (reader *)await;
+    if (self->stream->reader == self) {
+        self->stream->reader = NULL;
+        mw_poll_stop(self->stream->host, &self->stream->readable);
+    }
+    mw__await_free(await);
+}
+
+/* stream:read() -> line | nil. Waits. The stream must be kept while somebody reads. */
+static int stream_read(lua_State *L) {
+    stream *self = check_stream(L, "read");
+    if (self->ended || (self->len && memchr(self->bytes, '\n', self->len)))
+        return push_line(L, self);
+    if (self->reader)
+        return luaL_error(L, "'read': somebody reads already");
+    mw__must_be_able_to_wait(L, "read");
+    reader *started = mw__await_new(self->lua, sizeof *started, finish_reader, drop_reader);
+    if (!started)
+        return luaL_error(L, "out of memory");
+    started->stream = self;
+    self->reader = started;
+    if (mw_poll_start(self->host, &self->readable, self->fd, MW_READABLE) != MW_OK) {
+        self->ended = true;
+        wake_reader(self);
+    }
+    return mw__wait(L, mw__process_real(L), &started->await);
+}
+
+/* stream:write(line) -> whether it was written whole. What a peer does not take within the socket's own buffer is lost with
+ * the stream: an operator who stops reading must not stop the engine. */
+static int stream_write(lua_State *L) {
+    stream *self = check_stream(L, "write");
+    size_t len = 0;
+    const char *text = luaL_checklstring(L, 2, &len);
+    bool whole = self->fd >= 0 && send(self->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len &&
+                 send(self->fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+    if (!whole && self->fd >= 0)
+        (void)shutdown(self->fd, SHUT_RDWR);
+    lua_pushboolean(L, whole);
+    return 1;
+}
+
+static int stream_close(lua_State *L) {
+    stream *self = check_stream(L, "close");
+    shut(self);
+    if (self->reader)
+        wake_reader(self);
+    free(self->bytes);
+    self->bytes = NULL;
+    self->len = self->room = 0;
+    return 0;
+}
+
+static void push_stream(lua_State *L, int fd) {
+    int large = (int)LINE_MAX_BYTES;
+    stream *self = lua_newuserdatauv(L, sizeof *self, 0);
+    *self = (stream){.fd = fd, .readable = {.ready = on_readable}, .lua = mw__lua(L)};
+    self->host = mw__process_real(L)->host;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
+    luaL_setmetatable(L, CLASS_STREAM);
+}
+
+/* socket.connect(path) -> stream | nil, why */
+static int socket_connect(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    struct sockaddr_un address;
+    int failed = fill_address(L, path, &address);
+    if (failed)
+        return failed;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return fail(L, path, fd);
+    if (!peer_allowed(fd)) {
+        errno = EPERM;
+        return fail(L, path, fd);
+    }
+    push_stream(L, fd);
+    return 1;
+}
+
+/* ---- Listening ----------------------------------------------------------------------------------------------------- */
+
+static int push_accepted(lua_State *L) {
+    push_stream(L, (int)luaL_checkinteger(L, 2));
+    lua_replace(L, 2);
+    lua_settop(L, 2);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+static void on_incoming(mw_poll *poll, unsigned events) {
+    listener *self = mw_container(poll, listener, incoming);
+    lua_State *L = self->lua->main;
+    (void)events;
+    int fd = accept4(self->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (!peer_allowed(fd) || !lua_checkstack(L, 4)) {
+        (void)close(fd);
+        return;
+    }
+    lua_pushcfunction(L, push_accepted);
+    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->accept);
+    lua_pushinteger(L, fd);
+    if (mw_lua_spawn(L, 2, 0, "attach", NULL, NULL, NULL, NULL) != MW_OK)
+        (void)close(fd);
+}
+
+static int listener_close(lua_State *L) {
+    listener *self = mw__check_self(L, CLASS_LISTENER, "close");
+    if (self->fd < 0)
+        return 0;
+    mw_poll_stop(self->host, &self->incoming);
+    (void)close(self->fd);
+    (void)unlink(self->path);
+    self->fd = -1;
+    luaL_unref(L, LUA_REGISTRYINDEX, self->accept);
+    return 0;
+}
+
+/* A socket file that nobody listens at any more is a leftover of a process that was killed. */
+static bool is_leftover(const struct sockaddr_un *address) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno == ECONNREFUSED;
+    if (fd >= 0)
+        (void)close(fd);
+    return refused;
+}
+
+/* socket.listen(path, function(stream)) -> listener | nil, why. The file has mode 0600. */
+static int socket_listen(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    struct sockaddr_un address;
+    int failed = fill_address(L, path, &address);
+    if (failed)
+        return failed;
+    if (is_leftover(&address))
+        (void)unlink(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t before = umask(0177);
+    int bound = fd >= 0 ? bind(fd, (struct sockaddr *)&address, sizeof address) : -1;
+    (void)umask(before);
+    if (bound < 0 || listen(fd, 8) < 0)
+        return fail(L, path, fd);
+    listener *self = lua_newuserdatauv(L, sizeof *self, 0);
+    *self = (listener){.fd = fd, .accept = LUA_NOREF, .incoming = {.ready = on_incoming}, .lua = mw__lua(L)};
+    self->host = mw__process_real(L)->host;
+    memcpy(self->path, address.sun_path, sizeof self->path);
+    luaL_setmetatable(L, CLASS_LISTENER);
+    lua_pushvalue(L, 2);
+    self->accept = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (mw_poll_start(self->host, &self->incoming, fd, MW_READABLE) != MW_OK)
+        return luaL_error(L, "out of memory");
+    return 1;
+}
+
+static void make_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close) {
+    if (luaL_newmetatable(L, name)) {
+        lua_pushcfunction(L, close);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, close);
+        lua_setfield(L, -2, "__close");
+        lua_newtable(L);
+        luaL_setfuncs(L, methods, 0);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_pop(L, 1);
+}
+
+int luaopen_moonwatch_socket(lua_State *L) {
+    static const luaL_Reg of_stream[] = {
+        {"read", stream_read}, {"write", stream_write}, {"close", stream_close}, {NULL, NULL}};
+    static const luaL_Reg of_listener[] = {{"close", listener_close}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"connect", socket_connect}, {"listen", socket_listen}, {NULL, NULL}};
+    make_class(L, CLASS_STREAM, of_stream, stream_close);
+    make_class(L, CLASS_LISTENER, of_listener, listener_close);
+    luaL_newlib(L, functions);
+    return 1;
+}
