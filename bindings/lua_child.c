@@ -1,5 +1,5 @@
-/* `require "moonwatch.child"` in the executable: programs that the command line starts, in a process group of their own so
- * that all of it can be ended. */
+/* `require "moonwatch.child"` in the executable: programs that the command line starts, in a process group of their own
+ * so that all of it can be ended. */
 #include "internal.h"
 #include "lua_modules.h"
 
@@ -31,7 +31,7 @@ struct waiting {
 };
 
 static child *check_child(lua_State *L, const char *function) {
-    return *(child **)mw__check_self(L, CLASS, function);
+    return *(child **)mw__lua_check_self(L, CLASS, function);
 }
 
 static void free_when_unused(child *self) {
@@ -52,7 +52,7 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signal) {
     self->signal = signal;
     mw_host_release(self->host);
     if (self->waiting)
-        mw__await_done(&self->waiting->await);
+        mw__lua_await_done(&self->waiting->await);
     self->waiting = NULL;
     uv_close((uv_handle_t *)process, on_closed);
 }
@@ -68,7 +68,7 @@ static int push_end(lua_State *L, const child *self) {
 
 static int finish_waiting(lua_State *L, mw_await *await) {
     child *self = ((waiting *)await)->child;
-    mw__await_free(await);
+    mw__lua_await_free(await);
     return push_end(L, self);
 }
 
@@ -76,7 +76,7 @@ static void drop_waiting(mw_await *await) {
     waiting *self = (waiting *)await;
     if (self->child->waiting == self)
         self->child->waiting = NULL;
-    mw__await_free(await);
+    mw__lua_await_free(await);
 }
 
 /* child:wait() -> exit status (128 + signal when a signal ended it), signal|nil. Waits. */
@@ -86,13 +86,13 @@ static int child_wait(lua_State *L) {
         return push_end(L, self);
     if (self->waiting)
         return luaL_error(L, "'wait': somebody waits for it already");
-    mw__must_be_able_to_wait(L, "wait");
-    waiting *started = mw__await_new(mw__lua(L), sizeof *started, finish_waiting, drop_waiting);
+    mw__lua_must_be_able_to_wait(L, "wait");
+    waiting *started = mw__lua_await_new(mw__lua_context(L), sizeof *started, finish_waiting, drop_waiting);
     if (!started)
         return luaL_error(L, "out of memory");
     started->child = self;
     self->waiting = started;
-    return mw__wait(L, mw__process_real(L), &started->await);
+    return mw__lua_wait(L, mw__lua_process_real(L), &started->await);
 }
 
 /* child:kill(signal): the whole group. */
@@ -139,7 +139,7 @@ static int child_spawn(lua_State *L) {
     child *self = *slot = calloc(1, sizeof *self);
     if (!self)
         return luaL_error(L, "out of memory");
-    self->host = mw__process_real(L)->host;
+    self->host = mw__lua_process_real(L)->host;
     self->process.data = self;
     uv_stdio_container_t stdio[3];
     for (int i = 0; i < 3; i++)

@@ -1,5 +1,5 @@
-/* `require "moonwatch.edit"` in the executable: line editing on libedit, in the engine's loop, so that tasks, watches and
- * completions go on while somebody types. libedit's own interface is used, not its imitation of readline: it has no
+/* `require "moonwatch.edit"` in the executable: line editing on libedit, in the engine's loop, so that tasks, watches
+ * and completions go on while somebody types. libedit's own interface is used, not its imitation of readline: it has no
  * globals. */
 #include "internal.h"
 #include "lua_modules.h"
@@ -7,12 +7,13 @@
 #include <histedit.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define CLASS "moonwatch.Editor"
 #define PROMPT_MAX 256
 
-typedef struct reading reading;
+typedef struct line_reading line_reading;
 
 typedef struct editor {
     EditLine *el;
@@ -20,13 +21,14 @@ typedef struct editor {
     mw_lua *lua;
     mw_host *host;
     mw_poll keys;
-    reading *reading; /* who waits for the line; NULL = the terminal is not ours */
-    int complete;     /* reference of the function that Tab calls */
+    line_reading *reading; /* who waits for the line; NULL = the terminal is not ours */
+    int complete;          /* reference of the function that Tab calls */
+    bool at_end;           /* Ctrl-D on an empty line */
     char prompt[PROMPT_MAX];
     char *history_file;
 } editor;
 
-struct reading {
+struct line_reading {
     mw_await await;
     editor *editor;
     char *line; /* NULL = end of input, or interrupted */
@@ -34,13 +36,14 @@ struct reading {
 };
 
 static editor *check_editor(lua_State *L, const char *function) {
-    editor *self = mw__check_self(L, CLASS, function);
+    editor *self = mw__lua_check_self(L, CLASS, function);
     if (!self->el)
         luaL_error(L, "'%s': the editor is closed", function);
     return self;
 }
 
-/* ---- Reading a line ------------------------------------------------------------------------------------------------ */
+/* ---- Reading a line ------------------------------------------------------------------------------------------------
+ */
 
 static char *give_prompt(EditLine *el) {
     void *self = NULL;
@@ -57,64 +60,63 @@ static void leave(editor *self) {
 }
 
 static void complete_reading(editor *self, const char *line, size_t len, bool interrupted) {
-    reading *reading = self->reading;
+    line_reading *reading = self->reading;
     leave(self);
+    self->at_end = false;
     reading->interrupted = interrupted;
     if (line && (reading->line = malloc(len + 1))) {
         memcpy(reading->line, line, len);
         reading->line[len] = '\0';
     }
-    mw__await_done(&reading->await);
+    mw__lua_await_done(&reading->await);
 }
 
 /* One key; libedit gives the whole line when it is complete. */
 static void on_keys(mw_poll *poll, unsigned events) {
     editor *self = mw_container(poll, editor, keys);
-    int count = 0;
-    const char *line = el_gets(self->el, &count);
+    int count = 0, waiting = 0;
     (void)events;
-    if (!line || count <= 0) {
-        if (count <= 0 && line == NULL)
-            complete_reading(self, NULL, 0, false);
+    if (ioctl(STDIN_FILENO, FIONREAD, &waiting) != 0 || waiting == 0) { /* readable without a byte: a hang-up */
+        complete_reading(self, NULL, 0, false);
         return;
     }
-    char last = line[count - 1];
-    if (last == '\n' || last == '\r')
-        complete_reading(self, line, (size_t)count - 1, false);
-    else if (count == 1 && last == 4) /* Ctrl-D on an empty line */
+    const char *line = el_gets(self->el, &count); /* an empty line gives NULL and -1, which is no error */
+    if (self->at_end)
         complete_reading(self, NULL, 0, false);
+    else if (line && count > 0 && (line[count - 1] == '\n' || line[count - 1] == '\r'))
+        complete_reading(self, line, (size_t)count - 1, false);
 }
 
 static int finish_reading(lua_State *L, mw_await *await) {
-    reading *self = (reading *)await;
+    line_reading *self = (line_reading *)await;
     if (self->line)
         lua_pushstring(L, self->line);
     else
         luaL_pushfail(L);
     lua_pushstring(L, self->line ? NULL : self->interrupted ? "interrupt" : "end");
-    mw__await_free(await);
+    mw__lua_await_free(await);
     return 2;
 }
 
 static void drop_reading(mw_await *await) {
-    reading *self = (reading *)await;
+    line_reading *self = (line_reading *)await;
     if (self->editor && self->editor->reading == self)
         leave(self->editor);
-    mw__await_free(await);
+    mw__lua_await_free(await);
 }
 
 static void release_reading(mw_await *await) {
-    free(((reading *)await)->line);
+    free(((line_reading *)await)->line);
 }
 
 /* editor:read(prompt) -> line | nil, "end"|"interrupt". Waits. */
 static int editor_read(lua_State *L) {
     editor *self = check_editor(L, "read");
-    mw_str prompt = mw__check_string(L, 2, "read", "prompt");
+    mw_str prompt = mw__lua_check_string(L, 2, "read", "prompt");
     if (self->reading)
         return luaL_error(L, "'read': a line is being read already");
-    mw__must_be_able_to_wait(L, "read");
-    reading *started = mw__await_new(self->lua, sizeof *started, finish_reading, drop_reading);
+    mw__lua_must_be_able_to_wait(L, "read");
+    line_reading *started = mw__lua_await_new(self->lua, sizeof *started, finish_reading, drop_reading);
     if (!started)
         return luaL_error(L, "out of memory");
     started->await.release = release_reading;
@@ -124,11 +126,10 @@ static int editor_read(lua_State *L) {
     memcpy(self->prompt, prompt.data, len);
     self->prompt[len] = '\0';
     (void)el_set(self->el, EL_UNBUFFERED, 1);
-    (void)el_set(self->el, EL_REFRESH);
     int status = mw_poll_start(self->host, &self->keys, STDIN_FILENO, MW_READABLE);
     if (status != MW_OK)
         complete_reading(self, NULL, 0, false);
-    return mw__wait(L, mw__process_real(L), &started->await);
+    return mw__lua_wait(L, mw__lua_process_real(L), &started->await);
 }
 
 /* editor:interrupt(): what is typed is thrown away; read returns nil, "interrupt". Whether a line was being read. */
@@ -144,12 +145,13 @@ static int editor_interrupt(lua_State *L) {
     return 1;
 }
 
-/* ---- Beside the line ----------------------------------------------------------------------------------------------- */
+/* ---- Beside the line -----------------------------------------------------------------------------------------------
+ */
 
 /* editor:print(text): above the line that is being typed, if one is. */
 static int editor_print(lua_State *L) {
     editor *self = check_editor(L, "print");
-    mw_str text = mw__check_string(L, 2, "print", "text");
+    mw_str text = mw__lua_check_string(L, 2, "print", "text");
     (void)fflush(stdout);
     if (self->reading)
         (void)!write(STDOUT_FILENO, "\r\033[K", 4);
@@ -165,8 +167,10 @@ static int editor_print(lua_State *L) {
 static int editor_insert(lua_State *L) {
     editor *self = check_editor(L, "insert");
     const char *text = luaL_checkstring(L, 2);
-    if (self->reading && el_insertstr(self->el, text) == 0)
+    if (self->reading && el_insertstr(self->el, text) == 0) {
+        (void)!write(STDOUT_FILENO, "\r\033[K", 4);
         (void)el_set(self->el, EL_REFRESH);
+    }
     return 0;
 }
 
@@ -182,7 +186,7 @@ static int editor_buffer(lua_State *L) {
 /* editor:prompt(text): from now on, also for the line that is being typed. */
 static int editor_prompt(lua_State *L) {
     editor *self = check_editor(L, "prompt");
-    mw_str prompt = mw__check_string(L, 2, "prompt", "text");
+    mw_str prompt = mw__lua_check_string(L, 2, "prompt", "text");
     size_t len = prompt.len < PROMPT_MAX ? prompt.len : PROMPT_MAX - 1;
     memcpy(self->prompt, prompt.data, len);
     self->prompt[len] = '\0';
@@ -226,10 +230,28 @@ static unsigned char on_tab(EditLine *el, int key) {
     return CC_NORM;
 }
 
-/* ---- Opening and closing ------------------------------------------------------------------------------------------- */
+/* Ctrl-D: the end on an empty line, else it deletes. */
+static unsigned char on_end(EditLine *el, int key) {
+    void *data = NULL;
+    const LineInfo *line = el_line(el);
+    (void)key;
+    if (line->lastchar == line->buffer) {
+        (void)el_get(el, EL_CLIENTDATA, &data);
+        ((editor *)data)->at_end = true;
+        return CC_NORM;
+    }
+    if (line->cursor == line->lastchar)
+        return CC_ERROR;
+    (void)el_cursor(el, 1);
+    el_deletestr(el, 1);
+    return CC_REFRESH;
+}
+
+/* ---- Opening and closing -------------------------------------------------------------------------------------------
+ */
 
 static int editor_close(lua_State *L) {
-    editor *self = mw__check_self(L, CLASS, "close");
+    editor *self = mw__lua_check_self(L, CLASS, "close");
     if (!self->el)
         return 0;
     if (self->reading)
@@ -247,6 +269,8 @@ static int editor_close(lua_State *L) {
 static void bind_keys(editor *self) {
     (void)el_set(self->el, EL_ADDFN, "moonwatch-complete", "complete Lua names and registry paths", on_tab);
     (void)el_set(self->el, EL_BIND, "^I", "moonwatch-complete", NULL);
+    (void)el_set(self->el, EL_ADDFN, "moonwatch-end", "leave on an empty line, else delete", on_end);
+    (void)el_set(self->el, EL_BIND, "^D", "moonwatch-end", NULL);
     (void)el_set(self->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     (void)el_set(self->el, EL_BIND, "\\e[A", "ed-prev-history", NULL);
     (void)el_set(self->el, EL_BIND, "\\e[B", "ed-next-history", NULL);
@@ -265,8 +289,8 @@ static int edit_open(lua_State *L) {
     editor *self = lua_newuserdatauv(L, sizeof *self, 0);
     *self = (editor){.complete = LUA_NOREF, .keys = {.ready = on_keys}};
     luaL_setmetatable(L, CLASS);
-    self->lua = mw__lua(L);
-    self->host = mw__process_real(L)->host;
+    self->lua = mw__lua_context(L);
+    self->host = mw__lua_process_real(L)->host;
     HistEvent event;
     if (!(self->history = history_init()) || !(self->el = el_init("moonwatch", stdin, stdout, stderr)))
         return luaL_error(L, "no line editing on this terminal");

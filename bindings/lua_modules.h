@@ -10,4 +10,9 @@
 MW_LUA_MODULE int luaopen_moonwatch_yaml(lua_State *L);
 MW_LUA_MODULE int luaopen_moonwatch_system(lua_State *L);
 
+/* In the executable only. */
+int luaopen_moonwatch_edit(lua_State *L);
+int luaopen_moonwatch_child(lua_State *L);
+int luaopen_moonwatch_socket(lua_State *L);
+
 #endif

@@ -1,5 +1,5 @@
-/* `require "moonwatch.socket"` in the executable: lines over a UNIX socket that only its owner can use (mode 0600, and the
- * peer's user is checked). `moonwatch shell --attach` talks to a running engine through it. */
+/* `require "moonwatch.socket"` in the executable: lines over a UNIX socket that only its owner can use (mode 0600, and
+ * the peer's user is checked). `moonwatch shell --attach` talks to a running engine through it. */
 #include "internal.h"
 #include "lua_modules.h"
 
@@ -69,10 +69,11 @@ static bool peer_allowed(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == geteuid() || peer.uid == 0);
 }
 
-/* ---- Streams ------------------------------------------------------------------------------------------------------- */
+/* ---- Streams -------------------------------------------------------------------------------------------------------
+ */
 
 static stream *check_stream(lua_State *L, const char *function) {
-    return mw__check_self(L, CLASS_STREAM, function);
+    return mw__lua_check_self(L, CLASS_STREAM, function);
 }
 
 static void shut(stream *self) {
@@ -89,7 +90,7 @@ static void wake_reader(stream *self) {
     self->reader = NULL;
     mw_poll_stop(self->host, &self->readable);
     if (waiting)
-        mw__await_done(&waiting->await);
+        mw__lua_await_done(&waiting->await);
 }
 
 static bool make_room(stream *self) {
@@ -134,7 +135,7 @@ static int push_line(lua_State *L, stream *self) {
 
 static int finish_reader(lua_State *L, mw_await *await) {
     stream *self = ((reader *)await)->stream;
-    mw__await_free(await);
+    mw__lua_await_free(await);
     return push_line(L, self);
 }
 
@@ -144,7 +145,7 @@ static void drop_reader(mw_await *await) {
         self->stream->reader = NULL;
         mw_poll_stop(self->stream->host, &self->stream->readable);
     }
-    mw__await_free(await);
+    mw__lua_await_free(await);
 }
 
 /* stream:read() -> line | nil. Waits. The stream must be kept while somebody reads. */
@@ -154,8 +155,8 @@ static int stream_read(lua_State *L) {
         return push_line(L, self);
     if (self->reader)
         return luaL_error(L, "'read': somebody reads already");
-    mw__must_be_able_to_wait(L, "read");
-    reader *started = mw__await_new(self->lua, sizeof *started, finish_reader, drop_reader);
+    mw__lua_must_be_able_to_wait(L, "read");
+    reader *started = mw__lua_await_new(self->lua, sizeof *started, finish_reader, drop_reader);
     if (!started)
         return luaL_error(L, "out of memory");
     started->stream = self;
@@ -164,11 +165,11 @@ static int stream_read(lua_State *L) {
         self->ended = true;
         wake_reader(self);
     }
-    return mw__wait(L, mw__process_real(L), &started->await);
+    return mw__lua_wait(L, mw__lua_process_real(L), &started->await);
 }
 
-/* stream:write(line) -> whether it was written whole. What a peer does not take within the socket's own buffer is lost with
- * the stream: an operator who stops reading must not stop the engine. */
+/* stream:write(line) -> whether it was written whole. What a peer does not take within the socket's own buffer is lost
+ * with the stream: an operator who stops reading must not stop the engine. */
 static int stream_write(lua_State *L) {
     stream *self = check_stream(L, "write");
     size_t len = 0;
@@ -195,8 +196,8 @@ static int stream_close(lua_State *L) {
 static void push_stream(lua_State *L, int fd) {
     int large = (int)LINE_MAX_BYTES;
     stream *self = lua_newuserdatauv(L, sizeof *self, 0);
-    *self = (stream){.fd = fd, .readable = {.ready = on_readable}, .lua = mw__lua(L)};
-    self->host = mw__process_real(L)->host;
+    *self = (stream){.fd = fd, .readable = {.ready = on_readable}, .lua = mw__lua_context(L)};
+    self->host = mw__lua_process_real(L)->host;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
     luaL_setmetatable(L, CLASS_STREAM);
 }
@@ -219,7 +220,8 @@ static int socket_connect(lua_State *L) {
     return 1;
 }
 
-/* ---- Listening ----------------------------------------------------------------------------------------------------- */
+/* ---- Listening -----------------------------------------------------------------------------------------------------
+ */
 
 static int push_accepted(lua_State *L) {
     push_stream(L, (int)luaL_checkinteger(L, 2));
@@ -248,7 +250,7 @@ static void on_incoming(mw_poll *poll, unsigned events) {
 }
 
 static int listener_close(lua_State *L) {
-    listener *self = mw__check_self(L, CLASS_LISTENER, "close");
+    listener *self = mw__lua_check_self(L, CLASS_LISTENER, "close");
     if (self->fd < 0)
         return 0;
     mw_poll_stop(self->host, &self->incoming);
@@ -262,7 +264,8 @@ static int listener_close(lua_State *L) {
 /* A socket file that nobody listens at any more is a leftover of a process that was killed. */
 static bool is_leftover(const struct sockaddr_un *address) {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno == ECONNREFUSED;
+    bool refused =
+        fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno == ECONNREFUSED;
     if (fd >= 0)
         (void)close(fd);
     return refused;
@@ -285,8 +288,8 @@ static int socket_listen(lua_State *L) {
     if (bound < 0 || listen(fd, 8) < 0)
         return fail(L, path, fd);
     listener *self = lua_newuserdatauv(L, sizeof *self, 0);
-    *self = (listener){.fd = fd, .accept = LUA_NOREF, .incoming = {.ready = on_incoming}, .lua = mw__lua(L)};
-    self->host = mw__process_real(L)->host;
+    *self = (listener){.fd = fd, .accept = LUA_NOREF, .incoming = {.ready = on_incoming}, .lua = mw__lua_context(L)};
+    self->host = mw__lua_process_real(L)->host;
     memcpy(self->path, address.sun_path, sizeof self->path);
     luaL_setmetatable(L, CLASS_LISTENER);
     lua_pushvalue(L, 2);
@@ -309,11 +312,18 @@ static void make_class(lua_State *L, const char *name, const luaL_Reg *methods, 
     lua_pop(L, 1);
 }
 
+/* socket.user() -> the user's number */
+static int socket_user(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)geteuid());
+    return 1;
+}
+
 int luaopen_moonwatch_socket(lua_State *L) {
     static const luaL_Reg of_stream[] = {
         {"read", stream_read}, {"write", stream_write}, {"close", stream_close}, {NULL, NULL}};
     static const luaL_Reg of_listener[] = {{"close", listener_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"connect", socket_connect}, {"listen", socket_listen}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"connect", socket_connect}, {"listen", socket_listen}, {"user", socket_user}, {NULL, NULL}};
     make_class(L, CLASS_STREAM, of_stream, stream_close);
     make_class(L, CLASS_LISTENER, of_listener, listener_close);
     luaL_newlib(L, functions);

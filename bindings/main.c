@@ -1,6 +1,7 @@
 /* moonwatch: the program. It lends the Lua side a loop, a log and signals, and runs scripts/moonwatch/cli.lua as a
  * task.
  */
+#include "lua_modules.h"
 #include "lua_setup.h"
 
 #include <lauxlib.h>
@@ -26,6 +27,7 @@ typedef struct program {
     mw_log_level level;
     int handler; /* Lua reference of what process.on_signal was given */
     int signalled;
+    bool often; /* the handler takes any number of signals */
     bool ended, closed;
     int status;
 } program;
@@ -59,10 +61,12 @@ static program *self_of(lua_State *L) {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* process.on_signal(handler): called as a task with "INT", "TERM" or "HUP"; nil = end the main task, as at first. */
+/* process.on_signal(handler, often): called as a task with "INT", "TERM" or "HUP"; nil = end the main task, as at first.
+ * Unless `often`, a second INT or TERM ends the process at once: whoever sends it is out of patience. */
 static int process_on_signal(lua_State *L) {
     program *self = self_of(L);
     luaL_unref(L, LUA_REGISTRYINDEX, self->handler);
+    self->often = lua_toboolean(L, 2);
     lua_settop(L, 1);
     self->handler = lua_isfunction(L, 1) ? luaL_ref(L, LUA_REGISTRYINDEX) : LUA_NOREF;
     return 0;
@@ -92,7 +96,7 @@ static const struct {
 
 static void on_signal(uv_signal_t *handle, int number) {
     program *self = handle->data;
-    if (self->signalled++ && number != SIGHUP)
+    if (!self->often && self->signalled++ && number != SIGHUP)
         _exit(128 + number); /* the user is out of patience: the server's timeout withdraws what we hold */
     if (self->handler == LUA_NOREF) {
         if (self->main)
@@ -151,6 +155,9 @@ static int push_main(lua_State *L) {
     lua_pushlightuserdata(L, self);
     lua_setfield(L, LUA_REGISTRYINDEX, "moonwatch.program");
     mw_lua_preload(L, "moonwatch.process", open_process);
+    mw_lua_preload(L, "moonwatch.edit", luaopen_moonwatch_edit);
+    mw_lua_preload(L, "moonwatch.child", luaopen_moonwatch_child);
+    mw_lua_preload(L, "moonwatch.socket", luaopen_moonwatch_socket);
     (void)lua_getglobal(L, "require");
     lua_pushliteral(L, "moonwatch.cli");
     lua_call(L, 1, 1);

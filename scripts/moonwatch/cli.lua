@@ -9,7 +9,7 @@ local M = {}
 M.exit = { ok = 0, failed = 1, usage = 2, config = 3 }
 
 --- In the order of `moonwatch --help`.
-M.commands = { "run", "check", "version" }
+M.commands = { "run", "check", "shell", "version" }
 
 --- One line on standard error.
 function M.complain(format, ...)

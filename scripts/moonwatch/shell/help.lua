@@ -98,7 +98,8 @@ end
 local function overview(found, colours)
     local names = similar(found, "mw.")
     return table.concat({
-        colours:paint("bold", "Every line is Lua; a bare expression prints. Waiting calls just wait; Ctrl-C ends them."),
+        colours:paint("bold",
+            "Every line is Lua; a bare expression prints. Calls that wait just wait; Ctrl-C ends them."),
         "  cd ls tree cat stat watch unwatch nodes locks sessions   short forms; `help ls` and so on",
         "  mw.registry:get('/a')   mw.nodes()   mw.registry:lock('/l'):acquire()",
         "  help 'Registry:get', help(mw.sleep), help 'lock': what is documented",
