@@ -71,16 +71,27 @@ function Session:show(...)
     end
 end
 
--- The task that runs `body`, awaited; Ctrl-C cancels it.
+-- Run `body` as a task, and wait for it; Ctrl-C cancels it. What it spawned goes on after it: its task stays as their
+-- home until the session closes.
 function Session:run(body)
-    local task = core.spawn_apart(function()
-        return table.pack(xpcall(body, traceback))
+    local outcome
+    local over = core.spawn_apart(core.sleep, math.huge)
+    local before = core.tasks()
+    self.running = core.spawn_apart(function()
+        local ended <close> = setmetatable({}, { __close = function() over:cancel() end }) -- luacheck: ignore 211
+        outcome = table.pack(xpcall(body, traceback))
+        if outcome[1] and core.tasks() > before + 1 then
+            over:cancel()
+            core.sleep(math.huge)
+        end
     end)
-    self.running = task
-    local joined, outcome = task:join()
+    over:join()
+    if self.running.status == "waiting" then
+        self.homes[#self.homes + 1] = self.running
+    end
     self.running = nil
-    if not joined then
-        self:show_error(outcome)
+    if not outcome then
+        self:show_error(core.error("cancelled", "the line was cancelled"))
         return false
     elseif not outcome[1] then
         self:show_error(outcome[2])
@@ -142,6 +153,9 @@ end
 function Session:close()
     self:cancel()
     short.forms.unwatch.run(self, {})
+    for _, home in ipairs(self.homes) do
+        home:cancel()
+    end
     if self.listener then
         self.listener:close()
     end
@@ -160,7 +174,7 @@ end
 function M.new(api, options)
     local self = setmetatable({
         registry = api.registry, cwd = "/", print_line = options.print, colours = options.colours or colour.none,
-        width = options.width or 80, backend = options.backend or "registry", watches = {}, state = "connecting",
+        width = options.width or 80, backend = options.backend or "registry", watches = {}, homes = {}, state = "connecting",
     }, Session)
     self.env = setmetatable({
         mw = api,
