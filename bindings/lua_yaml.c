@@ -14,6 +14,7 @@
 
 #include <lauxlib.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -41,9 +42,35 @@ static int reader_gc(lua_State *L) {
     return 0;
 }
 
+#define MAX_COMPLAINT 400
+
+/* A complaint may quote a key, which is any text of any length: keep the text on top of the stack to one short line. */
+static void make_printable(lua_State *L) {
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    bool cut = len > MAX_COMPLAINT;
+    for (len = cut ? MAX_COMPLAINT : len; cut && len > 0 && (text[len] & 0xC0) == 0x80;)
+        len--; /* not in the middle of a character */
+    luaL_Buffer line;
+    luaL_buffinit(L, &line);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        char escaped[8];
+        if (byte < 0x20 || byte == 0x7F)
+            luaL_addlstring(&line, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\x%02x", byte));
+        else
+            luaL_addchar(&line, (char)byte);
+    }
+    if (cut)
+        luaL_addstring(&line, "...");
+    luaL_pushresult(&line);
+    lua_remove(L, -2);
+}
+
 /* Push "name:line:column: why". Always false. */
 static bool complain(lua_State *L, const struct reader *reader, yaml_mark_t at, const char *why) {
     lua_pushfstring(L, "%s:%d:%d: %s", reader->name, (int)at.line + 1, (int)at.column + 1, why);
+    make_printable(L);
     return false;
 }
 

@@ -3,17 +3,24 @@ local M = {}
 
 M.longest = 4096
 
---- `text` in quotes, shortened, control bytes and invalid UTF-8 escaped: safe for a terminal and a log.
+--- `text` with control bytes and invalid UTF-8 escaped: safe for a terminal and a log.
+---@param text string
+---@return string
+function M.printable(text)
+    local unsafe = utf8.len(text) and "[%c]" or "[%c\128-\255]"
+    return (text:gsub(unsafe, function(char)
+        return ("\\x%02x"):format(char:byte())
+    end))
+end
+
+--- The same in quotes, shortened.
 ---@param text string
 ---@return string
 function M.quote(text)
     if #text > 60 then
         text = text:sub(1, 57) .. "..."
     end
-    local unsafe = utf8.len(text) and "[%c]" or "[%c\128-\255]"
-    return "'" .. text:gsub(unsafe, function(char)
-        return ("\\x%02x"):format(char:byte())
-    end) .. "'"
+    return "'" .. M.printable(text) .. "'"
 end
 
 --- The result of a parser that gives up: nil and one line.

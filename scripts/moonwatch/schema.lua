@@ -3,6 +3,7 @@
 -- A description is a table: { kind = "duration", initial = "5s", help = "..." }. Kinds: string, integer, number,
 -- boolean, duration (seconds), size (bytes), path (of the file system, relative to the configuration), secret, choice
 -- (`of`), list (`of` a description), map (`keys`: name -> description; `open` = leave others alone), free (anything).
+local grammar = require "moonwatch.grammar"
 local duration = require "moonwatch.duration"
 local size = require "moonwatch.size"
 local suggest = require "moonwatch.suggest"
@@ -27,7 +28,11 @@ function M.reader(file, where, getenv)
 end
 
 function Reader:complain(place, why, ...)
-    table.insert(self.complaints, ("%s:%s: %s"):format(self.file, place, why:format(...)))
+    why = why:format(...)
+    if #why > 400 then -- a key or a value of any length may be quoted in it
+        why = why:sub(1, 397) .. "..."
+    end
+    table.insert(self.complaints, ("%s:%s: %s"):format(self.file, place, grammar.printable(why)))
     return nil
 end
 
