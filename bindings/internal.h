@@ -278,7 +278,7 @@ struct mw_lua_registry {
     mw_await *close_waiters;
     mw_lua_registry *next, *prev; /* of the process */
     size_t refs;
-    bool own, closing;
+    bool own, closing, abandoned;
     char backend[32];
 };
 

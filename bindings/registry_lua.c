@@ -90,6 +90,7 @@ void mw__lua_registry_close(mw_lua_registry *registry, mw_time patience, bool ab
     if (registry->closing || !registry->registry)
         return;
     registry->closing = true;
+    registry->abandoned = abandon;
     if (!abandon) /* a crash releases nothing */
         close_members(registry, false);
     if (!registry->own)
@@ -402,9 +403,12 @@ static int registry_gc(lua_State *L) {
 
 /* ---- State ------------------------------------------------------------------------------------------------------- */
 
+static mw_state state_of(const mw_lua_registry *registry) {
+    return registry->registry && !registry->abandoned ? mw_registry_state(registry->registry) : MW_CLOSED;
+}
+
 static int registry_state(lua_State *L) {
-    const mw_lua_registry *registry = mw__lua_check_registry(L, "state");
-    lua_pushstring(L, mw_state_text(registry->registry ? mw_registry_state(registry->registry) : MW_CLOSED));
+    lua_pushstring(L, mw_state_text(state_of(mw__lua_check_registry(L, "state"))));
     return 1;
 }
 
@@ -449,8 +453,7 @@ static int registry_handles(lua_State *L) {
 
 static int registry_tostring(lua_State *L) {
     const mw_lua_registry *registry = mw__lua_check_registry(L, "tostring");
-    (void)lua_pushfstring(L, "registry (%s, %s)", registry->backend,
-                          mw_state_text(registry->registry ? mw_registry_state(registry->registry) : MW_CLOSED));
+    (void)lua_pushfstring(L, "registry (%s, %s)", registry->backend, mw_state_text(state_of(registry)));
     return 1;
 }
 

@@ -187,6 +187,8 @@ static int wait_outside(lua_State *L, mw_process *process, mw_await *await) {
         alive = step(lua, process);
     if (await->done)
         mw__lua_process_check(process);
+    if (!process->ready.first && !process->urgent.first)
+        mw_defer_cancel(process->host, &process->turn); /* the check has done its work */
     lua->looping--;
     if (!await->done) {
         await->drop(await);
