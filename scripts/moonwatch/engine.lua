@@ -133,7 +133,7 @@ function Engine:run_scripts(files)
     for _, script in ipairs(self.scripts) do -- those that an embedding program has loaded
         await_first_wait(script)
     end
-    return true
+    return not self.script_failure, self.script_failure
 end
 
 -- ---- The backend ----------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ function Engine:watch_connection(registry)
         if event.state ~= "connecting" then
             core.log(level, ("registry %s%s"):format(event.state, reason))
         end
-        if event.state == "closed" and self.state == "open" then
+        if event.state == "closed" and self.state ~= "closed" then -- by no doing of ours: trying again would not help
             self:stop(core.error("closed", "the registry closed" .. reason))
         end
     end)
@@ -227,7 +227,10 @@ local function open(self, options)
     while registry:state() == "connecting" and core.now() < waited do
         core.sleep(0.001)
     end
-    if registry:state() == "connecting" then
+    if registry:state() == "closed" then
+        core.sleep(0) -- the listener first
+        return nil, self.stop_error or core.error("closed", "the registry closed")
+    elseif registry:state() == "connecting" then
         core.log("warn", ("%s does not answer yet; going on to try"):format(options.backend))
     end
     return true

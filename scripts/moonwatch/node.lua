@@ -1,9 +1,9 @@
 --- Node records: who is alive, since when, how loaded, and willing to take more or not.
 --
--- A record lives at /nodes/<role>/<key> as an ephemeral registration, so it goes with its process. `status` has
--- hysteresis: a node is busy above a threshold, and normal again below nine tenths of it.
+-- A record lives at /nodes/<role>/<key> as an ephemeral registration, so it goes with its process.
 local core = require "moonwatch.core"
 local json = require "moonwatch.json"
+local load_of = require "moonwatch.load"
 local system = require "moonwatch.system"
 
 local M = {}
@@ -12,9 +12,6 @@ M.root = "/nodes"
 
 --- Of the record; a reader that knows less than `reader` stays out.
 M.format, M.reader = 1, 1
-
-local thresholds = { cpu = 0.9, memory = 0.95, disk = 0.98 }
-local release = 0.9 -- of the threshold
 
 --- The record in `text`, or nil, err: damaged, or written by a newer version that older ones must not read.
 ---@param text string
@@ -62,89 +59,6 @@ local function incarnation()
     end)))
 end
 
--- ---- Load -----------------------------------------------------------------------------------------------------------
-
--- Shares of processor time are between two looks; the first look has the load average to go by.
-local function sampler(extra)
-    local last_busy, last_total
-    return function()
-        local load = { memory = system.memory(), disk = system.disk "/", average = (system.load_average()) }
-        local busy, total = system.cpu_times()
-        if last_total and total > last_total then
-            load.cpu = (busy - last_busy) / (total - last_total)
-        else
-            load.cpu = math.min(1, load.average / math.max(1, system.processors()))
-        end
-        last_busy, last_total = busy, total
-        for name, value in pairs(load) do
-            load[name] = math.floor(value * 1000 + 0.5) / 1000
-        end
-        for name, value in pairs(extra and extra() or {}) do
-            load[name] = value
-        end
-        return load
-    end
-end
-
---- Busy or normal, given what it was: thresholds release at nine tenths, a function of the script's after two looks.
-function M.judge(status, load, busy, limits, calm)
-    if busy then
-        if busy(load) then
-            return "busy", 0
-        end
-        calm = status == "busy" and calm + 1 or 0
-        return calm == 1 and "busy" or "normal", calm
-    end
-    local bar = status == "busy" and release or 1
-    for name, limit in pairs(limits) do
-        local value = tonumber(load[name])
-        if value and value >= limit * bar then
-            return "busy", 0
-        end
-    end
-    return "normal", 0
-end
-
--- ---- Identity: that a restart ends what its predecessor left ------------------------------------------------------
-
-local function adopt(registry, file)
-    local id, secret = file:read():match "^(%d+) (%x+)\n$"
-    if id then
-        registry:adopt(math.tointeger(tonumber(id)), secret)
-    end
-end
-
-local function remember(registry, file)
-    return registry:on_connection(function(event)
-        if event.state == "connected" then
-            local id, secret = registry:session(), registry:secret()
-            if id and secret then
-                file:write(("%d %s\n"):format(id, secret))
-            end
-        end
-    end)
-end
-
---- Hold the identity file for as long as the engine lives. nil, err when another process holds it.
-function M.identify(registry, path, engine)
-    if not path or engine.identity then
-        return true
-    end
-    local file, err = system.lock_file(path)
-    if not file then
-        return nil, core.error("denied", "identity: " .. err)
-    end
-    engine.identity = file
-    adopt(registry, file)
-    local listener = remember(registry, file)
-    table.insert(engine.closers, function()
-        listener:close()
-        file:write "" -- a session that ended in order needs no one to end it
-        file:close()
-    end)
-    return true
-end
-
 -- ---- Registration -------------------------------------------------------------------------------------------------
 
 ---@class moonwatch.NodeRegistration
@@ -167,7 +81,7 @@ function NodeRegistration:look()
     local node = self.node
     node.load = self.sample()
     local before = node.status
-    node.status, self.calm = M.judge(before, node.load, self.busy, self.limits, self.calm)
+    node.status, self.calm = load_of.judge(before, node.load, self.busy, self.limits, self.calm)
     if node.status ~= before or core.now() >= self.due then
         self:write()
     end
@@ -209,8 +123,10 @@ function NodeRegistration:close()
 end
 NodeRegistration.__close = NodeRegistration.close
 
-local types = { role = "string", address = "string", id = "string", weight = "number", meta = "table", load = "function",
-    busy = "function", incarnation = "string" }
+local types = {
+    role = "string", address = "string", id = "string", weight = "number", meta = "table", load = "function",
+    busy = "function", incarnation = "string",
+}
 
 local function check(options)
     if type(options) ~= "table" then
@@ -265,23 +181,23 @@ function M.register(registry, options, engine)
     local node = describe(options, configured)
     local period = core.seconds(options.period or configured.period or 10, "node", "period")
     local limits = {}
-    for name, value in pairs(thresholds) do
+    for name, value in pairs(load_of.thresholds) do
         limits[name] = (configured.busy or {})[name] or value
     end
     limits.average = (configured.busy or {}).average
     local self = setmetatable({
         node = node, period = period, limits = limits, busy = options.busy, calm = 0, due = core.now() + period,
-        sample = sampler(options.load),
+        sample = load_of.sampler(options.load),
     }, NodeRegistration)
     local ok, err = true, nil
     if engine then
-        ok, err = M.identify(registry, configured.identity, engine)
+        ok, err = require("moonwatch.identity").hold(registry, configured.identity, engine)
     end
     if not ok then
         return nil, err
     end
     node.load = self.sample()
-    node.status = M.judge("normal", node.load, self.busy, limits, 0)
+    node.status = load_of.judge("normal", node.load, self.busy, limits, 0)
     local path = ("%s/%s/%s"):format(M.root, node.role, node.key)
     self.registration, err = registry:register(path, record_of(node),
         { timeout = options.timeout })

@@ -1,0 +1,211 @@
+-- The engine in this process, on the memory backend.
+local config = require "moonwatch.config"
+local core = require "moonwatch.core"
+local Engine = require "moonwatch.engine"
+local mw = require "moonwatch"
+
+local engine
+
+-- An engine with scripts { name = source }, in the order of names; `body(engine)` runs as a task.
+local function with(scripts, body, text)
+    return mw.run(function()
+        engine = Engine.new(assert(config.parse(text or "registry: {type: memory}\nlog_level: error", "spec.yaml")))
+        local names = {}
+        for name in pairs(scripts) do
+            names[#names + 1] = name
+        end
+        table.sort(names)
+        for _, name in ipairs(names) do
+            engine:run_script(scripts[name], name, function(err)
+                if err then
+                    engine:script_failed(name, err)
+                end
+            end)
+        end
+        local ok, err = engine:start {}
+        local failed, why = true, nil
+        if body then
+            failed, why = pcall(body, engine, ok, err)
+        end
+        engine:close()
+        engine = nil
+        assert(failed, why)
+    end)
+end
+
+local function call(name, ...)
+    return assert(engine:find(name))(...)
+end
+
+local function eventually(condition)
+    local late = core.now() + 10
+    while not condition() do
+        assert(core.now() < late, "not within 10 s")
+        core.sleep(0.001)
+    end
+end
+
+describe("engine", function()
+    it("lets a script wait for the registry at its top level while a later one chooses the backend", function()
+        with({
+            ["1.lua"] = "assert(mw.registry:put('/a', 'b')) seen = mw.registry:get('/a').value "
+                .. "function get() return seen end",
+            ["2.lua"] = "mw.backend { 'memory' }",
+        }, function(_, ok, err)
+            assert(ok, err)
+            eventually(function() return call "get" == "b" end)
+            assert.equal("memory", engine.backend)
+        end)
+    end)
+
+    it("attaches reactions made before there is a registry, and matches patterns", function()
+        with({ ["a.lua"] = [[
+            heard = {}
+            for _, kind in ipairs { "added", "updated", "removed", "change", "synced" } do
+                mw.on(kind, "/jobs/*", function(event) heard[#heard + 1] = kind .. " " .. event.path end)
+            end
+            mw.on("added", "/x/*/up", function(event) heard[#heard + 1] = "pattern " .. event.path end)
+            function work()
+                assert(mw.registry:put("/jobs/1", "a"))
+                assert(mw.registry:put("/jobs/1", "b"))
+                assert(mw.registry:delete("/jobs/1"))
+                assert(mw.registry:put("/x/1/up", ""))
+                assert(mw.registry:put("/x/1/down", ""))
+                assert(mw.registry:put("/x/2/up", ""))
+            end
+            function count() return #heard end
+            function list() table.sort(heard) return heard end
+        ]] }, function(_, ok, err)
+            assert(ok, err)
+            eventually(function() return call "count" >= 1 end)
+            call "work"
+            eventually(function() return call "count" == 9 end)
+            assert.same({
+                "added /jobs/1", "change /jobs/1", "change /jobs/1", "change /jobs/1", "pattern /x/1/up",
+                "pattern /x/2/up", "removed /jobs/1", "synced /jobs", "updated /jobs/1",
+            }, call "list")
+        end)
+    end)
+
+    it("decodes nodes in events, of one that is gone too", function()
+        with({ ["a.lua"] = [[
+            function gone()
+                local seen
+                local sub <close> = mw.on("removed", "/nodes/web/*", function(event) seen = event.node end)
+                local node = assert(mw.node { role = "web", address = "h:1", meta = { zone = "a" } })
+                assert(sub:synced())
+                assert(#mw.nodes "web" == 1 and #mw.nodes() == 1 and #mw.nodes "console" == 0)
+                assert(#sub:entries() == 1)
+                node:close()
+                while not seen do mw.sleep "1ms" end
+                return seen.address, seen.meta.zone, seen.key == node.node.key
+            end
+        ]] }, function()
+            assert.same({ "h:1", "a", true }, { call "gone" })
+        end)
+    end)
+
+    it("guards and elects on its registry, and runs what connection listeners there are", function()
+        with({ ["a.lua"] = [[
+            states = {}
+            mw.on_connection(function(event) states[#states + 1] = event.state end)
+            function go()
+                local token = mw.guard("/l", {}, function(lock) return lock.token end)
+                local led
+                local election <close> = mw.elect("/e", { record = "me" }, function(e) led = e.token end)
+                while not led do mw.sleep "1ms" end
+                return math.type(token), math.type(led), states[#states]
+            end
+        ]] }, function()
+            assert.same({ "integer", "integer", "connected" }, { call "go" })
+        end)
+    end)
+
+    it("takes a function's choice, with probe and options", function()
+        with({ ["a.lua"] = [[
+            mw.backend(function(config, probe)
+                assert(config.registry.type == "memory")
+                assert(probe "memory")
+                local ok, err = probe "nosuch"
+                assert(not ok and err.code)
+                return "memory", { namespace = "/chosen" }
+            end)
+            function get() return assert(mw.registry:put("/a", "1")) end
+        ]] }, function(_, ok, err)
+            assert(ok, err)
+            assert.is_table(call "get")
+        end)
+    end)
+
+    it("refuses a late, a second or a senseless choice of backend", function()
+        for source, complaint in pairs {
+            ["mw.backend(5)"] = "a list of names or a function expected, got number",
+            ["mw.backend {}"] = "a list of names or a function expected",
+            ["mw.backend { 5 }"] = "a name is a string, got number",
+            ["mw.backend 'memory' mw.backend 'memory'"] = "another script has chosen already",
+            ["mw.backend { 'nosuch' }"] = "none of the backends that the script names: nosuch: ",
+            ["mw.backend(function() end)"] = "returned no name",
+            ["mw.backend(function() error 'boom' end)"] = "boom",
+        } do
+            with({ ["a.lua"] = source }, function(_, ok, err)
+                assert.is_nil(ok)
+                assert.truthy(tostring(err):find(complaint, 1, true), tostring(err))
+            end)
+        end
+        with({ ["a.lua"] = "mw.sleep '1ms' ok, err = pcall(mw.backend, 'memory') function get() return ok, err end" },
+            function()
+                eventually(function() return call "get" ~= nil end)
+                assert.matches("chosen already", select(2, call "get"))
+            end)
+    end)
+
+    it("stops the start when a script fails, with file and line, or skips it where so configured", function()
+        for source, complaint in pairs {
+            ["x = = 1"] = "a.lua:1: unexpected symbol",
+            ["\nerror 'boom'"] = "a.lua:2: boom",
+            ["\n\nmw.nosuch()"] = "a.lua:3: attempt to call a nil value (field 'nosuch')",
+        } do
+            with({ ["a.lua"] = source }, function(_, ok, err)
+                assert.is_nil(ok)
+                assert.truthy(tostring(err):find(complaint, 1, true), tostring(err))
+            end)
+            with({ ["a.lua"] = source, ["b.lua"] = "function good() return 1 end" }, function(_, ok, err)
+                assert(ok, err)
+                assert.equal(1, call "good")
+            end, "registry: {type: memory}\non_script_error: skip\nlog_level: error")
+        end
+    end)
+
+    it("says what is wrong with a reaction before anything is subscribed", function()
+        with({ ["a.lua"] = "function try(...) return pcall(mw.on, ...) end" }, function()
+            for _, case in ipairs {
+                { "remved", "/a", print, "synced, change expected, got 'remved'; did you mean 'removed'?" },
+                { "added", "a", print, "pattern: 'a' at byte 1: it starts with '/'" },
+                { "added", "/a", nil, "bad argument 'reaction' to 'on': function expected, got nil" },
+            } do
+                local ok, err = call("try", case[1], case[2], case[3])
+                assert.is_false(ok)
+                assert.truthy(err:find(case[4], 1, true), err)
+            end
+        end)
+    end)
+
+    it("ends what scripts spawned, and withdraws, when it closes", function()
+        local before = core.tasks()
+        with({ ["a.lua"] = "mw.every('1ms', function() end) mw.spawn(mw.sleep, math.huge) mw.node { role = 'x' }" })
+        assert.is_true(core.tasks() <= before + 3, core.tasks())
+    end)
+
+    it("finds functions of scripts, the last one first", function()
+        with({
+            ["a.lua"] = "function f() return 1 end function g() return 1 end",
+            ["b.lua"] = "function f() return 2 end",
+        }, function()
+            assert.equal(2, call "f")
+            assert.equal(1, call "g")
+            local found, err = engine:find "h"
+            assert.is_nil(found)
+            assert.equal("not_found", err.code)
+        end)
+    end)
+end)
