@@ -100,6 +100,7 @@ static inline void spi_on_confirmed(void *arg, mw_time sent_at) {
 }
 static inline void spi_on_failed(void *arg, int status, const mw_error *why) {
     ((spi_client *)arg)->failed++;
+    printf("# connecting failed: %s\n", why ? why->message : "");
 }
 static inline void spi_on_closed(void *arg) {
     ((spi_client *)arg)->closed++;

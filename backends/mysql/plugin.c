@@ -1,0 +1,36 @@
+/* The loadable backend "mysql". */
+#include "plugin.h"
+
+#include <mysql.h>
+
+#include "driver.h"
+#include "options.h"
+
+static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw_conn **ret_conn, mw_error *err) {
+    return mw_sql_open(backend, &mw_mysql_driver, config, ret_conn, err);
+}
+
+static const mw_backend backend = {
+    .size = sizeof backend,
+    .abi = MW_BACKEND_ABI,
+    .name = "mysql",
+    .library = "MariaDB Connector/C " MARIADB_PACKAGE_VERSION,
+    .caps = MW_CAP_DURABLE | MW_CAP_DISTRIBUTED | MW_CAP_SESSIONS | MW_CAP_EXACT_PUT,
+    .options = mw_mysql_requirements,
+    .open = open_conn,
+    .close = mw_sql_close,
+    .abandon = mw_sql_abandon,
+    .expire = mw_sql_expire,
+    .submit = mw_sql_submit,
+    .cancel = mw_sql_cancel,
+    .watch = mw_sql_watch,
+    .unwatch = mw_sql_unwatch,
+    .lock = mw_sql_lock,
+    .unlock = mw_sql_unlock,
+    .end_session = mw_sql_end_session,
+    .stats = mw_sql_stats,
+};
+
+const mw_backend *mw_backend_plugin(void) {
+    return &backend;
+}
