@@ -10,6 +10,8 @@
 #include "db.h"
 #include "dial.h"
 
+#define FREE "mw_locks.holder = 0 AND mw_locks.waiters = 0"
+
 /* Milliseconds since 1970 of the server's clock, whatever time zone anybody sets. */
 #define SERVER_MS "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)"
 
@@ -96,6 +98,16 @@ const mw_sql_driver mw_mysql_driver = {
             .share = "LOCK IN SHARE MODE",
             .next_token = "LAST_INSERT_ID(token + 1)",
             .returning = "",
+            /* Assigned from left to right: `holder`, on which the others depend, comes last. LAST_INSERT_ID(0) takes
+             * back what the SELECT has set. */
+            .take = "ON DUPLICATE KEY UPDATE "
+                    "token = IF(" FREE ", LAST_INSERT_ID(mw_locks.token + 1), mw_locks.token + LAST_INSERT_ID(0)), "
+                    "handle = IF(" FREE ", VALUES(handle), mw_locks.handle), "
+                    "value = IF(" FREE ", VALUES(value), mw_locks.value), "
+                    "since = IF(" FREE ", VALUES(since), mw_locks.since), "
+                    "holder = IF(" FREE ", VALUES(holder), mw_locks.holder)",
+            .first_token = "LAST_INSERT_ID(lock_floor + 1)",
+            .delete_joins = true,
             .path_type = "VARBINARY(1024)",
             .bytes_type = "LONGBLOB",
             .short_type = "VARBINARY(64)",

@@ -3,19 +3,20 @@
 
 /* Pieces that recur. A session is alive while its row says so: what its clock says is only the reaper's business. */
 #define REVISION "(SELECT revision FROM mw_meta WHERE id = 1)"
-#define LIVE "id = ?1 AND over = 0 AND boot = {boot}"
+#define LIVE "id = ?1 AND ended = 0 AND boot = {boot}"
 #define IF_LIVE "EXISTS (SELECT 1 FROM mw_sessions WHERE " LIVE " {share})"
-#define IF_ENDING "EXISTS (SELECT 1 FROM mw_sessions WHERE id = ?1 AND over = 2)"
+#define IF_ENDING "EXISTS (SELECT 1 FROM mw_sessions WHERE id = ?1 AND ended = 2)"
 #define IF_RAISED "EXISTS (SELECT 1 FROM mw_meta WHERE id = 1 AND identity = ?2)"
 #define IF_GRANTED_TXN "(SELECT verdict FROM mw_sessions WHERE id = ?1 AND txn = ?2) = 0"
 #define CHANGE_COLUMNS "mw_changes (revision, kind, path, step, version, created, owner, value)"
 #define ENTRY_COLUMNS "path, value, version, revision, created, owner, ctime, mtime"
 #define ENTRY_INSERT "INSERT INTO mw_entries (path, parent, value, version, revision, created, owner, ctime, mtime) "
 
-/* The first in the queue takes over, or nobody. MySQL assigns from left to right: `waiters` comes last. */
+/* The first in the queue takes over, or nobody. MySQL assigns from left to right: `waiters` comes last. Whoever joined
+ * while this statement waited for the lock's row must be seen: a locking read. */
 #define NEXT(column, otherwise)                                                                                        \
     "COALESCE((SELECT w." column                                                                                       \
-    " FROM mw_lock_waiters w WHERE w.path = mw_locks.path ORDER BY w.seq LIMIT 1), " otherwise ")"
+    " FROM mw_lock_waiters w WHERE w.path = mw_locks.path ORDER BY w.seq LIMIT 1 {share}), " otherwise ")"
 #define HANDOVER                                                                                                       \
     "token = CASE WHEN waiters > 0 THEN token + 1 ELSE token END, holder = " NEXT("session", "0") ", handle = " NEXT(  \
         "handle", "0") ", value = " NEXT("value", "x''") ", since = {wall}, "                                          \
@@ -58,27 +59,30 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     /* ---- meta ---- */
     [MW__SQL_META] = {"SELECT revision, floor, identity FROM mw_meta WHERE id = 1", ""},
     [MW__SQL_META_INIT] = {"{ignore} mw_meta (id, identity, revision, floor, lock_floor, epoch) "
-        "SELECT 1, ?1, 0, 0, 0, 0", ""},
-    [MW__SQL_CLOCK] = {"SELECT {now}", ""},
+        "SELECT 1, ?1, 0, 0, 0, 0 UNION ALL SELECT 2, ?1, 0, 0, 0, 0", ""},
     /* First in each txn that writes: it serialises the writers, so commit order is revision order. */
     [MW__SQL_BUMP] = {"UPDATE mw_meta SET revision = revision + 1 WHERE id = 1", ""},
 
     /* ---- sessions ---- */
     [MW__SQL_SESSION_OPEN] = {"INSERT INTO mw_sessions "
-        "(id, secret, name, opened, expires, timeout, boot, over, txn, verdict, txn_revision) "
-        "SELECT ?1, ?2, ?3, {wall}, {now} + ?4, ?4, {boot}, 0, 0, 0, 0 FROM mw_meta WHERE id = 1 AND identity = ?5", ""},
+        "(id, secret, name, opened, expires, timeout, boot, ended, txn, verdict, txn_revision) "
+        "SELECT ?1, ?2, ?3, {wall}, {now} + ?4, ?4, {boot}, 0, 0, 0, 0 FROM mw_meta WHERE id = 1 AND identity = ?5 "
+        "{share}", ""},
     [MW__SQL_SESSION_RENEW] = {"UPDATE mw_sessions SET expires = {now} + timeout WHERE " LIVE, ""},
-    [MW__SQL_SESSION_EXPIRED] = {"SELECT id, expires, timeout, over FROM mw_sessions WHERE expires <= {now} "
+    [MW__SQL_SESSION_EXPIRED] = {"SELECT id, expires, timeout, ended FROM mw_sessions WHERE expires <= {now} "
         "ORDER BY expires LIMIT 16", ""},
+    /* The three in one, for those who ask a server. */
+    [MW__SQL_SESSION_LOOK] = {"SELECT s.id, s.expires, s.timeout, s.ended, {now}, (SELECT MIN(expires) FROM mw_sessions) "
+        "FROM (SELECT 1 AS one) o LEFT JOIN mw_sessions s ON s.expires <= {now} ORDER BY s.expires LIMIT 16", ""},
     [MW__SQL_SESSION_BOOT] = {"SELECT id, expires, timeout, 1 FROM mw_sessions WHERE boot <> {boot} LIMIT 16", ""},
     [MW__SQL_SESSION_NEXT] = {"SELECT (SELECT MIN(expires) FROM mw_sessions), {now}", ""},
     [MW__SQL_SESSION_SECRET] = {"SELECT secret FROM mw_sessions WHERE id = ?1", ""},
     [MW__SQL_SESSION_LIST] = {"SELECT id, name, opened, {wall} + expires - {now} FROM mw_sessions "
-        "WHERE over = 0 AND boot = {boot} AND expires > {now} ORDER BY id", ""},
+        "WHERE ended = 0 AND boot = {boot} AND expires > {now} ORDER BY id", ""},
 
     /* ---- the end of a session: what it owned goes in one txn ---- */
-    [MW__SQL_END_OWN] = {"UPDATE mw_sessions SET over = 2 WHERE id = ?1 AND secret = ?2", ""},
-    [MW__SQL_END_EXPIRED] = {"UPDATE mw_sessions SET over = 2 WHERE id = ?1 AND expires = ?2 "
+    [MW__SQL_END_OWN] = {"UPDATE mw_sessions SET ended = 2 WHERE id = ?1 AND secret = ?2", ""},
+    [MW__SQL_END_EXPIRED] = {"UPDATE mw_sessions SET ended = 2 WHERE id = ?1 AND expires = ?2 "
         "AND (expires <= {now} OR boot <> {boot})", ""},
     [MW__SQL_END_VERDICT] = {"SELECT CASE WHEN " IF_ENDING " THEN 0 ELSE 1 END", ""},
     [MW__SQL_END_CHANGES] = {"INSERT INTO " CHANGE_COLUMNS " SELECT " REVISION
@@ -93,18 +97,18 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     [MW__SQL_END_HANDOVER] = {"UPDATE mw_locks SET " HANDOVER " WHERE holder = ?1 AND " IF_ENDING, ""},
     [MW__SQL_END_TAKEN] = {"DELETE FROM mw_lock_waiters WHERE handle IN (SELECT l.handle FROM mw_changes c "
         "JOIN mw_locks l ON l.path = c.path WHERE c.revision = " REVISION " AND c.kind = 3) AND " IF_ENDING, ""},
-    [MW__SQL_END_SESSION] = {"DELETE FROM mw_sessions WHERE id = ?1 AND over = 2", ""},
+    [MW__SQL_END_SESSION] = {"DELETE FROM mw_sessions WHERE id = ?1 AND ended = 2", ""},
 
     /* ---- a registry that went backwards ---- */
     [MW__SQL_RAISE_META] = {"UPDATE mw_meta SET identity = ?2, "
         "revision = CASE WHEN revision < ?3 THEN ?3 ELSE revision END + 1000000, "
         "lock_floor = CASE WHEN lock_floor < ?4 THEN ?4 ELSE lock_floor END + 1000000, epoch = epoch + 1 "
-        "WHERE id = 1 AND identity = ?1", ""},
+        "WHERE identity = ?1", ""},
     [MW__SQL_RAISE_VERDICT] = {"SELECT CASE WHEN " IF_RAISED " THEN 0 ELSE 1 END", ""},
     [MW__SQL_RAISE_FLOOR] = {"UPDATE mw_meta SET floor = revision WHERE id = 1 AND identity = ?2", ""},
     [MW__SQL_RAISE_LOCKS] = {"UPDATE mw_locks SET token = CASE WHEN token < ?4 THEN ?4 ELSE token END + 1000000 WHERE "
         IF_RAISED, ""},
-    [MW__SQL_RAISE_SESSIONS] = {"UPDATE mw_sessions SET over = 1, expires = 0 WHERE " IF_RAISED, ""},
+    [MW__SQL_RAISE_SESSIONS] = {"UPDATE mw_sessions SET ended = 1, expires = 0 WHERE " IF_RAISED, ""},
 
     /* ---- a txn: ?1 = session, ?2 = its number in the session ---- */
     [MW__SQL_TXN_MARK] = {"UPDATE mw_sessions SET txn = ?2, verdict = 0, txn_revision = " REVISION " WHERE " LIVE
@@ -124,7 +128,7 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     [MW__SQL_TXN_REMOVED] = {"INSERT INTO " CHANGE_COLUMNS " SELECT " REVISION
         ", 2, e.path, s.n, e.version, e.created, e.owner, e.value FROM {rows} s JOIN mw_entries e ON e.path = s.path "
         "WHERE " IF_GRANTED_TXN, "n path"},
-    [MW__SQL_TXN_DELETE] = {"DELETE FROM mw_entries WHERE path IN (SELECT s.path FROM {rows} s) AND " IF_GRANTED_TXN,
+    [MW__SQL_TXN_DELETE] = {"DELETE {of_rows:mw_entries} AND " IF_GRANTED_TXN,
         "path"},
     [MW__SQL_TXN_RESULTS] = {"SELECT step, version, created, owner FROM mw_changes WHERE revision = " REVISION
         " AND kind = 1 AND " IF_GRANTED_TXN, ""},
@@ -167,10 +171,13 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     [MW__SQL_LOCK_TAKE] = {"UPDATE mw_locks SET token = {next_token}, holder = ?1, handle = ?3, value = ?4, "
         "since = {wall} WHERE path = ?2 AND holder = 0 AND waiters = 0 AND " IF_LIVE "{returning}", ""},
     [MW__SQL_LOCK_TAKE_ANY] = {"INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) "
-        "SELECT ?2, {first_token}, ?1, ?3, 0, ?4, {wall} FROM mw_meta WHERE mw_meta.id = 1 AND " IF_LIVE " {take}", ""},
+        "SELECT ?2, {first_token}, ?1, ?3, 0, ?4, {wall} FROM mw_meta WHERE mw_meta.id = 2 AND " IF_LIVE " {share} {take}",
+        ""},
     [MW__SQL_LOCK_ALIVE] = {"SELECT CASE WHEN " IF_LIVE " THEN 0 ELSE 1 END", ""},
-    [MW__SQL_LOCK_ROW] = {"{ignore} mw_locks (path, token, holder, handle, waiters, value, since) "
-        "SELECT ?2, lock_floor, 0, 0, 0, x'', {wall} FROM mw_meta WHERE id = 1 AND " IF_LIVE, ""},
+    /* Writes to the row in any case: until the commit nobody else frees or takes the lock. */
+    [MW__SQL_LOCK_ROW] = {"INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) "
+        "SELECT ?2, lock_floor, 0, 0, 0, x'', {wall} FROM mw_meta WHERE mw_meta.id = 2 AND " IF_LIVE
+        " {share} {upsert} since = mw_locks.since", ""},
     [MW__SQL_LOCK_TAKE_NEW] = {"UPDATE mw_locks SET token = token + 1, holder = ?1, handle = ?3, value = ?4, "
         "since = {wall} WHERE path = ?2 AND holder = 0 AND waiters = 0 AND " IF_LIVE, ""},
     [MW__SQL_LOCK_JOIN_COUNT] = {"UPDATE mw_locks SET waiters = waiters + 1 WHERE path = ?2 AND " JOINS, ""},
@@ -191,17 +198,19 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     /* Dropping idle rows: the floor of tokens rises first. */
     [MW__SQL_LOCK_IDLE] = {"SELECT path, token FROM mw_locks WHERE holder = 0 AND waiters = 0 AND since < {wall} - ?1 "
         "LIMIT 64", ""},
-    [MW__SQL_LOCK_FLOOR] = {"UPDATE mw_meta SET lock_floor = ?1 WHERE id = 1 AND lock_floor < ?1", ""},
-    [MW__SQL_LOCK_DROP] = {"DELETE FROM mw_locks WHERE path IN (SELECT s.path FROM {rows} s) AND holder = 0 "
-        "AND waiters = 0 AND token <= (SELECT lock_floor FROM mw_meta WHERE id = 1)", "path"},
+    [MW__SQL_LOCK_FLOOR] = {"UPDATE mw_meta SET lock_floor = ?1 WHERE id = 2 AND lock_floor < ?1", ""},
+    [MW__SQL_LOCK_DROP] = {"DELETE {of_rows:mw_locks} AND holder = 0 "
+        "AND waiters = 0 AND token <= (SELECT lock_floor FROM mw_meta WHERE id = 2)", "path"},
 };
 
+/* mw_meta has two rows: 1 is what each writer changes first, 2 holds the floor of tokens, which only those read and
+ * change who make and drop the rows of locks. */
 const char *const mw__sql_ddl_templates[] = {
     "CREATE TABLE mw_meta (id {int} NOT NULL PRIMARY KEY, identity {short} NOT NULL, revision {int} NOT NULL, "
         "floor {int} NOT NULL, lock_floor {int} NOT NULL, epoch {int} NOT NULL) {table_end}",
     "CREATE TABLE mw_sessions (id {int} NOT NULL PRIMARY KEY, secret {short} NOT NULL, name {bytes} NOT NULL, "
         "opened {int} NOT NULL, expires {int} NOT NULL, timeout {int} NOT NULL, boot {short} NOT NULL, "
-        "over {int} NOT NULL, txn {int} NOT NULL, verdict {int} NOT NULL, txn_revision {int} NOT NULL) {table_end}",
+        "ended {int} NOT NULL, txn {int} NOT NULL, verdict {int} NOT NULL, txn_revision {int} NOT NULL) {table_end}",
     "CREATE INDEX mw_sessions_expires ON mw_sessions (expires)",
     "CREATE TABLE mw_entries (path {path} NOT NULL PRIMARY KEY, parent {path} NOT NULL, value {bytes} NOT NULL, "
         "version {int} NOT NULL, revision {int} NOT NULL, created {int} NOT NULL, owner {int} NOT NULL, "

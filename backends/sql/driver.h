@@ -109,6 +109,7 @@ typedef struct mw_sql_dialect {
      * token: then a lock's first use is one round trip too. Without it, that is two. */
     const char *take;
     const char *first_token; /* with `take`: "lock_floor + 1" / "LAST_INSERT_ID(lock_floor + 1)" */
+    bool delete_joins;       /* DELETE t FROM {rows} s JOIN t ON ... instead of DELETE FROM t WHERE ... IN */
     const char *path_type;   /* "BLOB" / "VARBINARY(1024)" */
     const char *bytes_type;  /* "BLOB" / "LONGBLOB" */
     const char *short_type;  /* up to 64 bytes, compared bytewise: "BLOB" / "VARBINARY(64)" */

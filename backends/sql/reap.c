@@ -27,16 +27,29 @@ static void forget(void *arg) {
     to->next = -1;
 }
 
-static void on_session(void *arg, size_t step, const mw_sql_value *cells, size_t count) {
-    scan *to = arg;
-    if (count == 1) {
-        to->clock = cells[0].integer;
-    } else if (count == 2) {
-        to->next = cells[0].type == MW_SQL_INT ? cells[0].integer - cells[1].integer : -1;
-    } else if (to->count < sizeof to->found / sizeof *to->found) {
+static void add_found(scan *to, const mw_sql_value *cells) {
+    if (to->count < sizeof to->found / sizeof *to->found)
         to->found[to->count++] =
             (expired_session){cells[0].integer, cells[1].integer, cells[2].integer, cells[3].integer != 0};
+}
+
+static void set_next(scan *to, const mw_sql_value *earliest, int64_t clock) {
+    to->next = earliest->type == MW_SQL_INT ? earliest->integer - clock : -1;
+}
+
+/* SESSION_NEXT; or SESSION_EXPIRED and SESSION_BOOT; or SESSION_LOOK, which tells the clock even when none is over. */
+static void on_session(void *arg, size_t step, const mw_sql_value *cells, size_t count) {
+    scan *to = arg;
+    if (count == 2) {
+        set_next(to, &cells[0], cells[1].integer);
+        return;
     }
+    if (count == 6) {
+        to->clock = cells[4].integer;
+        set_next(to, &cells[5], to->clock);
+    }
+    if (cells[0].type == MW_SQL_INT)
+        add_found(to, cells);
 }
 
 int mw__sql_end_session_row(mw__sql_worker *worker, mw_session_id id, const mw_sql_value *proof, bool by_secret,
@@ -76,23 +89,27 @@ static bool clocks_agree(mw__sql_worker *worker, int64_t server_ms, int64_t pati
 
 static int look(mw__sql_worker *worker, scan *to, mw_error *err) {
     mw__sql_batch batch;
+    bool own_clock = worker->driver->own_clock;
     forget(to);
-    mw__sql_batch_init(&batch, MW_SQL_READ);
+    mw__sql_batch_init(&batch, own_clock ? MW_SQL_READ : MW_SQL_ONE);
     mw__sql_collect(&batch, on_session, forget, to);
-    if (!worker->driver->own_clock)
-        mw__sql_add(&batch, MW__SQL_CLOCK, 0, NULL, 0);
-    else
+    if (own_clock) {
         mw__sql_add(&batch, MW__SQL_SESSION_BOOT, 0, NULL, 0);
-    mw__sql_add(&batch, MW__SQL_SESSION_EXPIRED, 0, NULL, 0);
-    mw__sql_add(&batch, MW__SQL_SESSION_NEXT, 0, NULL, 0);
+        mw__sql_add(&batch, MW__SQL_SESSION_EXPIRED, 0, NULL, 0);
+        mw__sql_add(&batch, MW__SQL_SESSION_NEXT, 0, NULL, 0);
+    } else {
+        mw__sql_add(&batch, MW__SQL_SESSION_LOOK, 0, NULL, 0);
+    }
     int status = mw__sql_run(worker, &batch, err);
+    atomic_fetch_add(&worker->channel->counted.polls, 1);
     mw__sql_batch_free(&batch);
     return status;
 }
 
-/* When to look again before the next heartbeat: as the next session runs out, not all processes at the same moment. */
+/* When to look again: as the next session runs out, not all processes at the same moment. Where a look costs a round
+ * trip, the heartbeat is no reason for one. */
 static void plan_next(mw__sql_worker *worker, const scan *to) {
-    mw_time beat = worker->timeout / 3;
+    mw_time beat = worker->driver->own_clock ? worker->timeout / 3 : worker->timeout;
     worker->reap_at = mw__sql_now() + beat;
     if (to->next >= 0 && (mw_time)to->next * MW_MS < beat)
         worker->reap_at = mw__sql_now() + (mw_time)to->next * MW_MS + (1 + mw__sql_random(worker) % 8) * MW_MS;

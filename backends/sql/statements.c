@@ -19,11 +19,27 @@ typedef struct fragment {
     const char *text;
 } fragment;
 
+static bool write_special(const expansion *to, mw_str name);
+
 static void write_rows(const expansion *to) {
     (void)fputs("(SELECT ", to->out);
     for (size_t i = 0; to->statement->columns[i]; i++)
         (void)fprintf(to->out, "%s?%zu AS %s", i ? ", " : "", FIRST_COLUMN + i, to->statement->columns[i]);
     (void)fputc(')', to->out);
+}
+
+/* {of_rows:table}: what follows DELETE, for the rows of `table` whose path is in the row source. MySQL would look at
+ * each row of the table for an IN, and has a join instead. */
+static void write_of_rows(const expansion *to, mw_str table) {
+    if (!to->dialect->delete_joins) {
+        (void)fprintf(to->out, "FROM %.*s WHERE path IN (SELECT s.path FROM ", MW_STR_FMT(table));
+        (void)write_special(to, mw_str_of("rows"));
+        (void)fputs(" s)", to->out);
+        return;
+    }
+    (void)fprintf(to->out, "%.*s FROM ", MW_STR_FMT(table));
+    (void)write_special(to, mw_str_of("rows"));
+    (void)fprintf(to->out, " s JOIN %.*s ON %.*s.path = s.path WHERE 1 = 1", MW_STR_FMT(table), MW_STR_FMT(table));
 }
 
 /* {new:column}: the value that an upsert wanted to insert. */
@@ -38,6 +54,10 @@ static bool write_special(const expansion *to, mw_str name) {
     if (name.len > 4 && memcmp(name.data, "new:", 4) == 0) {
         (void)fprintf(to->out, "%s%.*s%s", to->dialect->fresh_before, (int)name.len - 4, name.data + 4,
                       to->dialect->fresh_after);
+        return true;
+    }
+    if (name.len > 8 && memcmp(name.data, "of_rows:", 8) == 0) {
+        write_of_rows(to, (mw_str){name.data + 8, name.len - 8});
         return true;
     }
     return false;

@@ -40,7 +40,7 @@
 
 #define MW__SQL_STATEMENTS(X)                                                                                          \
     X(META)                                                                                                            \
-    X(META_INIT) X(CLOCK) X(BUMP) X(SESSION_OPEN) X(SESSION_RENEW) X(SESSION_EXPIRED) X(SESSION_BOOT) X(SESSION_NEXT)  \
+    X(META_INIT) X(BUMP) X(SESSION_OPEN) X(SESSION_RENEW) X(SESSION_EXPIRED) X(SESSION_LOOK) X(SESSION_BOOT) X(SESSION_NEXT)  \
         X(SESSION_SECRET) X(SESSION_LIST) X(END_OWN) X(END_EXPIRED) X(END_VERDICT) X(END_CHANGES) X(END_ENTRIES)       \
             X(END_WAIT_COUNT) X(END_WAIT) X(END_HOLD_CHANGES) X(END_HANDOVER) X(END_TAKEN) X(END_SESSION)              \
                 X(RAISE_META) X(RAISE_VERDICT) X(RAISE_FLOOR) X(RAISE_LOCKS) X(RAISE_SESSIONS) X(TXN_MARK)             \

@@ -20,15 +20,10 @@ static void print(void *arg, mw_log_level level, const char *component, const ch
 }
 
 static void begin(mw_host **ret_host, const mw_backend **ret_backend, const mw_option **ret_options) {
-    static mw_option options[] = {{"host", "127.0.0.1"},
-                                  {"port", NULL},
-                                  {"database", "moonwatch"},
-                                  {"username", "mwlog"},
-                                  {"password", "s3cret"},
-                                  {"session_timeout_ms", "9000"},
-                                  {"heartbeat_ms", "300"},
-                                  {"poll_interval_ms", "20"},
-                                  {NULL, NULL}};
+    static mw_option options[] = {{"host", "127.0.0.1"},     {"port", NULL},
+                                  {"database", "moonwatch"}, {"username", "mwlog"},
+                                  {"password", "s3cret"},    {"session_timeout_ms", "9000"},
+                                  {"heartbeat_ms", "300"},   {NULL, NULL}};
     spec_mysql_empty(&now.server);
     if (mw_uv_host_new(NULL, print, NULL, &now.host, NULL) != MW_OK)
         abort();
