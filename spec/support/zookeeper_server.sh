@@ -9,11 +9,14 @@
 #   zookeeper_server.sh stop DIR            kill what DIR started and remove DIR
 #   zookeeper_server.sh run COUNT CMD...    run CMD beside COUNT servers: ZK_SERVERS holds their addresses, ZK_DIR their DIR
 #
+#   zookeeper_server.sh link DIR I COMMAND  with ZK_LINKS=1: a command of tcp_proxy to all links by which server I reaches others
+#
 # DIR/servers holds one line per server: number, client port, quorum port, election port. Environment: ZK_TICK (ms, default
-# 200: session timeouts from 400 ms), ZK_HEAP (default 128m), ZK_SYNC (forceSync, default no).
+# 200: session timeouts from 400 ms), ZK_HEAP (default 128m), ZK_SYNC (forceSync, default no), ZK_SYNC_LIMIT (ticks, default
+# 10), ZK_LINKS (the program TCP_PROXY stands between each server and the others' quorum ports).
 set -u
 here=$1 dir=${2:-}
-[ -n "$dir" ] || { echo "usage: $0 start|up|wait|kill|leader|stop DIR ..." >&2; exit 2; }
+[ -n "$dir" ] || { echo "usage: $0 start|up|wait|kill|link|leader|stop DIR ..." >&2; exit 2; }
 java=/usr/share/java
 jars=$java/zookeeper.jar:$java/slf4j-nop.jar
 
@@ -43,11 +46,31 @@ up() {
   echo $! >"$dir/$n.pid"
 }
 
+# A proxy by which server I reaches the quorum port of server J; its commands come through a fifo. Prints its port.
+link_start() {
+  local fifo=$dir/link-$1-$2 port try
+  mkfifo "$fifo"
+  : >"$fifo.out"
+  "${TCP_PROXY:?names the program}" "$3" <>"$fifo" >"$fifo.out" 2>&1 &
+  echo $! >"$fifo.pid"
+  for try in $(seq 250); do
+    read -r port <"$fifo.out" && [ -n "$port" ] && break
+    sleep 0.02
+  done
+  echo "$port"
+}
+
+link() {
+  local fifo
+  for fifo in "$dir"/link-"$1"-?; do echo "$2" >"$fifo"; done
+}
+
 configure() {
   local n=$1 count=$2 i c q e
   mkdir -p "$dir/$n.data"
   {
     echo "tickTime=${ZK_TICK:-200}"
+    echo "maxSessionTimeout=60000"
     echo "initLimit=50"
     echo "syncLimit=${ZK_SYNC_LIMIT:-10}"
     echo "dataDir=$dir/$n.data"
@@ -57,7 +80,10 @@ configure() {
     echo "admin.enableServer=false"
     echo "4lw.commands.whitelist=*"
     echo "reconfigEnabled=false"
-    [ "$count" -gt 1 ] && while read -r i c q e; do echo "server.$i=127.0.0.1:$q:$e"; done <"$dir/servers"
+    [ "$count" -gt 1 ] && while read -r i c q e; do
+      [ -n "${ZK_LINKS:-}" ] && [ "$i" != "$n" ] && q=$(link_start "$n" "$i" "$q")
+      echo "server.$i=127.0.0.1:$q:$e"
+    done <"$dir/servers"
   } >"$dir/$n.cfg"
   echo "$n" >"$dir/$n.data/myid"
 }
@@ -105,6 +131,7 @@ run)
 start) start "${3:-1}" ;;
 up) up "$3" ;;
 wait) await "${3:-$(wc -l <"$dir/servers")}" ;;
+link) link "$3" "$4" ;;
 kill) kill -"${4:-KILL}" "$(cat "$dir/$3.pid")" ;;
 leader)
   for n in $(awk '{ print $1 }' "$dir/servers"); do
