@@ -37,7 +37,8 @@ return function(text)
     mysql(text)
     zookeeper(text)
     if not text:find(secret, 1, true) then
-        for _, form in ipairs { "mysql://user:%s@", "jdbc:mysql://host/db?user=u&password=%s&" } do
+        local forms = { "mysql://user:%s@", "mysql://h/db?password=%s&", "jdbc:mysql://h/db?user=u&sslPass=%s&" }
+        for _, form in ipairs(forms) do
             local err = mysql(form:format(secret) .. text)
             assert(not (err and err:find(secret, 1, true)), "a complaint shows the password")
         end
