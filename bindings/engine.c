@@ -17,6 +17,7 @@ struct mw_engine {
     void *closed_arg;
     mw_time patience;
     bool own_loop, closing, over;
+    char backends[PATH_MAX];
     int embed; /* Lua reference of embed.new() */
 };
 
@@ -50,7 +51,8 @@ static int set_up(mw_engine *engine, const mw_engine_config *config, mw_error *e
         status = mw_lua_state_new(config->scripts, &engine->L, err);
     if (status != MW_OK)
         return status;
-    const mw_lua_config lua = {.host = engine->host, .step = engine->own_loop ? step : NULL, .step_arg = engine};
+    const mw_lua_config lua = {
+        .host = engine->host, .step = engine->own_loop ? step : NULL, .step_arg = engine, .backends = engine->backends};
     status = mw_lua_open(engine->L, &lua, &engine->lua, err);
     if (status != MW_OK)
         return status;
@@ -69,6 +71,7 @@ int mw_engine_new(const mw_engine_config *config, mw_engine **ret_engine, mw_err
     mw_engine *engine = calloc(1, sizeof *engine);
     if (!engine)
         return mw_fail(err, MW_ENO_MEMORY, "no memory for an engine");
+    mw_lua_find_backends(engine->backends);
     engine->own_loop = !config->loop;
     engine->embed = LUA_NOREF;
     int status = set_up(engine, config, err);

@@ -27,6 +27,9 @@ typedef struct mw_lua_config {
 
     mw_time budget;      /* running time of a task between two waits; 0 = 5 s, MW_FOREVER = unbounded */
     size_t memory_limit; /* of the state, in bytes; 0 = unbounded */
+
+    const char
+        *backends; /* directories of loadable backends, colon-separated, looked at first; NULL = none. Borrowed */
 } mw_lua_config;
 
 /* Make the context, and `require "moonwatch.core"` find this module in it. `config` NULL = all defaults. 0; or

@@ -4,11 +4,11 @@
 
 #include <dlfcn.h>
 #include <lauxlib.h>
-#include <limits.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool has_scripts(const char *folder) {
@@ -17,22 +17,43 @@ static bool has_scripts(const char *folder) {
     return n > 0 && (size_t)n < sizeof file && access(file, R_OK) == 0;
 }
 
+/* The folder of the program or library that this code is in, with a slash; false when that cannot be told. */
+static bool own_folder(char *ret_folder) {
+    static const char here = 0;
+    Dl_info info;
+    if (!dladdr(&here, &info) || !realpath(info.dli_fname, ret_folder))
+        return false;
+    *(strrchr(ret_folder, '/') + 1) = '\0';
+    return true;
+}
+
+static bool join(char *ret_path, const char *folder, const char *name) {
+    int n = snprintf(ret_path, PATH_MAX, "%s%s", folder, name);
+    return n > 0 && n < PATH_MAX;
+}
+
 /* An installed tree may be moved as a whole: <prefix>/bin or <prefix>/lib[/<triplet>], and <prefix>/share/lua/5.4. */
 static bool find_scripts(const char *given, char *ret_folder) {
     static const char *const relative[] = {"../share/lua/5.4", "../../share/lua/5.4"};
     if (given)
         return snprintf(ret_folder, PATH_MAX, "%s", given) < PATH_MAX && has_scripts(given);
-    Dl_info info;
     char self[PATH_MAX];
-    if (dladdr(&relative, &info) && realpath(info.dli_fname, self)) {
-        *(strrchr(self, '/') + 1) = '\0';
-        for (size_t i = 0; i < sizeof relative / sizeof *relative; i++) {
-            int n = snprintf(ret_folder, PATH_MAX, "%s%s", self, relative[i]);
-            if (n < PATH_MAX && has_scripts(ret_folder))
-                return true;
-        }
+    for (size_t i = 0; own_folder(self) && i < sizeof relative / sizeof *relative; i++) {
+        if (join(ret_folder, self, relative[i]) && has_scripts(ret_folder))
+            return true;
     }
     return snprintf(ret_folder, PATH_MAX, "%s", MOONWATCH_SCRIPTS) < PATH_MAX && has_scripts(ret_folder);
+}
+
+void mw_lua_find_backends(char ret_folder[PATH_MAX]) {
+    static const char *const relative[] = {"moonwatch", "../lib/moonwatch"};
+    char self[PATH_MAX];
+    for (size_t i = 0; !getenv("MOONWATCH_BACKENDS") && own_folder(self) && i < 2; i++) {
+        struct stat info;
+        if (join(ret_folder, self, relative[i]) && stat(ret_folder, &info) == 0 && S_ISDIR(info.st_mode))
+            return;
+    }
+    *ret_folder = '\0';
 }
 
 void mw_lua_preload(lua_State *L, const char *name, lua_CFunction open) {

@@ -25,6 +25,7 @@ typedef struct program {
     mw_lua *lua;
     mw_task *main;
     mw_log_level level;
+    char backends[PATH_MAX];
     int handler; /* Lua reference of what process.on_signal was given */
     int signalled;
     bool often; /* the handler takes any number of signals */
@@ -61,8 +62,8 @@ static program *self_of(lua_State *L) {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* process.on_signal(handler, often): called as a task with "INT", "TERM" or "HUP"; nil = end the main task, as at first.
- * Unless `often`, a second INT or TERM ends the process at once: whoever sends it is out of patience. */
+/* process.on_signal(handler, often): called as a task with "INT", "TERM" or "HUP"; nil = end the main task, as at
+ * first. Unless `often`, a second INT or TERM ends the process at once: whoever sends it is out of patience. */
 static int process_on_signal(lua_State *L) {
     program *self = self_of(L);
     luaL_unref(L, LUA_REGISTRYINDEX, self->handler);
@@ -171,7 +172,7 @@ static int push_main(lua_State *L) {
 }
 
 static int run(program *self, char **argv, mw_error *err) {
-    const mw_lua_config config = {.host = self->host, .step = step, .step_arg = self};
+    const mw_lua_config config = {.host = self->host, .step = step, .step_arg = self, .backends = self->backends};
     int status = mw_lua_open(self->L, &config, &self->lua, err);
     if (status != MW_OK)
         return status;
@@ -202,22 +203,11 @@ static void release(program *self) {
     (void)uv_loop_close(&self->loop);
 }
 
-/* In the build tree, backends are beside the program, not where they will be installed. */
-static void find_backends(void) {
-    char self[4096], *slash;
-    size_t size = sizeof self - 32;
-    if (getenv("MOONWATCH_BACKENDS") || uv_exepath(self, &size) < 0 || !(slash = strrchr(self, '/')))
-        return;
-    (void)snprintf(slash, 32, "/../lib/moonwatch");
-    if (access(self, X_OK) == 0)
-        (void)setenv("MOONWATCH_BACKENDS", self, 0);
-}
-
 int main(int argc, char **argv) {
     program self = {.level = MW_LOG_INFO, .handler = LUA_NOREF};
     mw_error err = {0};
     (void)setlocale(LC_CTYPE, "");
-    find_backends();
+    mw_lua_find_backends(self.backends);
     if (uv_loop_init(&self.loop) < 0) {
         (void)fprintf(stderr, "moonwatch: no event loop\n");
         return 1;

@@ -175,7 +175,7 @@ static int choose(lua_State *L, const mw_backend **ret_backend, mw_process **ret
     if (!backend && memory)
         backend = &mw_backend_memory;
     else if (!backend)
-        status = mw_backend_find(luaL_checkstring(L, 1), NULL, &backend, err);
+        status = mw_backend_find(luaL_checkstring(L, 1), mw__lua_context(L)->config.backends, &backend, err);
     *ret_backend = backend;
     *ret_process = process;
     return status;
@@ -227,7 +227,7 @@ static int core_options_of(lua_State *L) {
     const mw_backend *backend = mw__lua_to_server(L, 1, &world);
     if (!backend && strcmp(luaL_checkstring(L, 1), "memory") == 0)
         backend = &mw_backend_memory;
-    int status = backend ? MW_OK : mw_backend_find(luaL_checkstring(L, 1), NULL, &backend, &err);
+    int status = backend ? MW_OK : mw_backend_find(luaL_checkstring(L, 1), mw__lua_context(L)->config.backends, &backend, &err);
     if (status != MW_OK)
         return mw__lua_failure(L, status, err.message, none, lua_tostring(L, 1));
     lua_newtable(L);
