@@ -105,6 +105,7 @@ static void on_ended(mw_ticket *ticket, int status, const mw_error *detail) {
     else
         (void)mw_fail(&why, status, "%s", mw_status_meaning(status));
     why.code = status;
+    mw__hide_space(registry, &why);
     mw__registry_ref(registry);
     mw__list_remove(&hold->link);
     if (lock && lock->state == HELD) {

@@ -37,6 +37,7 @@ static void set_outcome(mw_op *op, int status, const mw_error *detail) {
     else
         (void)mw_fail(&op->error, status, "%s", mw_status_meaning(status));
     op->error.code = status;
+    mw__hide_space(op->registry, &op->error);
 }
 
 /* From the loop: reported here and now. */
@@ -274,4 +275,11 @@ mw_str mw__path_strip(const mw_registry *registry, mw_str path) {
     if (path.len <= registry->space_len)
         return mw_str_of("/");
     return (mw_str){path.data + registry->space_len, path.len - registry->space_len};
+}
+
+void mw__hide_space(const mw_registry *registry, mw_error *error) {
+    if (registry->space_len == 0)
+        return;
+    for (char *at = error->message; (at = strstr(at, registry->space)) && at[registry->space_len] == '/';)
+        memmove(at, at + registry->space_len, strlen(at + registry->space_len) + 1);
 }

@@ -51,7 +51,12 @@ int mw__create_space(mw_registry *registry, const mw_call *call);
 int mw__path_check(const mw_registry *registry, mw_str path, mw_error *err);
 int mw__entry_path_check(const mw_registry *registry, mw_str path, mw_error *err); /* and it is not "/" */
 mw_str mw__path_full(const mw_registry *registry, mw_str path, char **bytes);
+/* "%.*s" of a path in a message, cut where it is very long */
+#define MW__SHOWN(path) (int)((path).len < 128 ? (path).len : 128), (path).data
 #define MW__PATH_ROOM(registry, path) ((registry)->space_len + (path).len)
+
+/* Take the namespace out of a backend's message: callers know nothing of it. */
+void mw__hide_space(const mw_registry *registry, mw_error *error);
 
 /* The same path as callers know it. */
 mw_str mw__path_strip(const mw_registry *registry, mw_str path);

@@ -33,7 +33,7 @@ struct mw_registration {
     bool freed;   /* by its owner, while an op was under way */
     int64_t version;
     mw_session_id blocker;
-    mw_subscription *blocked_on;
+    mw_subscription *place; /* who stands there: it may go, or be taken away from us */
     mw_timer patience;
     mw_time timeout;
     const mw_registration_events *events;
@@ -63,15 +63,15 @@ static void take_turn(mw_registration *reg) {
     pump(reg->registry);
 }
 
-static void stop_waiting(mw_registration *reg) {
-    mw_unsubscribe(reg->blocked_on);
-    reg->blocked_on = NULL;
+static void stop_watching(mw_registration *reg) {
+    mw_unsubscribe(reg->place);
+    reg->place = NULL;
     mw_timer_stop(reg->registry->host, &reg->patience);
 }
 
 static void release(mw_registration *reg) {
     mw_registry *registry = reg->registry;
-    stop_waiting(reg);
+    stop_watching(reg);
     mw__list_remove(&reg->turn);
     mw__list_remove(&reg->link);
     free(reg->value_bytes);
@@ -87,32 +87,43 @@ static void tell(mw_registration *reg, int status, const mw_error *why) {
 }
 
 static void give_up(mw_registration *reg, int status, const mw_error *why) {
-    stop_waiting(reg);
+    stop_watching(reg);
     reg->state = FAILED;
     tell(reg, status, why);
 }
 
-/* ---- Another's entry is in the way ---------------------------------------------------------------------------------
+/* ---- The place is watched: another's entry is in the way, or ours was taken away
+ * ---------------------------------------------------------------------------------
  */
 
 static void out_of_patience(mw_timer *timer) {
     mw_registration *reg = mw_container(timer, mw_registration, patience);
     mw_error why;
     if (reg->blocker)
-        (void)mw_fail(&why, MW_EEXISTS, "%.*s is held by session %llx, which did not go in time",
-                      (int)(reg->path.len % 257), reg->path.data, (unsigned long long)reg->blocker);
+        (void)mw_fail(&why, MW_EEXISTS, "%.*s is held by session %llx, which did not go in time", MW__SHOWN(reg->path),
+                      (unsigned long long)reg->blocker);
     else
         (void)mw_fail(&why, MW_EEXISTS, "%.*s is there and persistent; delete it or choose another path",
-                      (int)(reg->path.len % 257), reg->path.data);
+                      MW__SHOWN(reg->path));
     give_up(reg, MW_EEXISTS, &why);
 }
 
-static void blocker_changed(void *arg, const mw_event *event) {
+static void place_changed(void *arg, const mw_event *event) {
     mw_registration *reg = arg;
-    if (reg->state != BLOCKED || event->kind != MW_REMOVED)
-        return;
-    stop_waiting(reg);
-    take_turn(reg);
+    mw_registry *registry = reg->registry;
+    bool gone = event->kind == MW_REMOVED;
+    bool taken = event->kind != MW_SYNCED && !gone && event->entry.owner != mw_registry_session(registry);
+    if ((reg->state == BLOCKED && gone) || (reg->state == VISIBLE && (gone || taken))) {
+        mw_timer_stop(registry->host, &reg->patience);
+        reg->version = -1;
+        take_turn(reg);
+    }
+}
+
+static int watch_place(mw_registration *reg, mw_error *err) {
+    if (reg->place || reg->registry->closing)
+        return MW_OK;
+    return mw_subscribe(reg->registry, reg->path, MW_DEPTH_SELF, place_changed, NULL, reg, &reg->place, err);
 }
 
 static void wait_for_blocker(mw_registration *reg, mw_session_id owner) {
@@ -120,7 +131,7 @@ static void wait_for_blocker(mw_registration *reg, mw_session_id owner) {
     mw_error why;
     reg->state = BLOCKED;
     reg->blocker = owner;
-    int status = mw_subscribe(registry, reg->path, MW_DEPTH_SELF, blocker_changed, NULL, reg, &reg->blocked_on, &why);
+    int status = watch_place(reg, &why);
     if (status != MW_OK)
         give_up(reg, status, &why);
     else if (reg->timeout != MW_FOREVER)
@@ -167,7 +178,7 @@ static void end_leftover(mw_registration *reg, mw_session_id owner, const unsign
     registry->registrations_writing++;
     mw__registry_ref(registry);
     mw_log(registry->host, MW_LOG_INFO, "register", "ending our former session %llx, which still holds %.*s",
-           (unsigned long long)owner, (int)(reg->path.len % 257), reg->path.data);
+           (unsigned long long)owner, MW__SHOWN(reg->path));
     registry->backend->end_session(registry->conn, owner, secret, leftover_ended, reg);
 }
 
@@ -243,7 +254,11 @@ static void on_written(void *arg, const mw_result *result) {
         return;
     }
     if (ours) {
+        mw_error why;
         reg->state = VISIBLE;
+        if (watch_place(reg, &why) != MW_OK)
+            mw_log(registry->host, MW_LOG_WARN, "register", "a removal of %.*s will not be noticed: %s",
+                   MW__SHOWN(reg->path), why.message);
         tell(reg, MW_OK, NULL);
         if (reg->dirty && reg->state == VISIBLE)
             take_turn(reg);
@@ -408,6 +423,6 @@ void mw__registrations_closed(mw_registry *registry) {
     for (mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next) {
         mw_registration *reg = mw_container(at, mw_registration, link);
         mw__list_remove(&reg->turn);
-        stop_waiting(reg);
+        stop_watching(reg);
     }
 }

@@ -130,8 +130,7 @@ static int take_namespace(mw_registry *registry, const char *name_space, mw_erro
         space.len = 0;
     mw_error why;
     if (space.len && mw_path_validate(space, &why) != MW_OK)
-        return mw_fail(err, MW_EINVALID, "namespace '%.*s': %s", (int)(space.len < 64 ? space.len : 64), space.data,
-                       why.message);
+        return mw_fail(err, MW_EINVALID, "namespace: %s", why.message);
     registry->space = strndup(space.data ? space.data : "", space.len);
     registry->space_len = space.len;
     return registry->space ? MW_OK : mw_fail(err, MW_ENO_MEMORY, "out of memory opening a registry");

@@ -227,7 +227,7 @@ const unsigned char *mw__session_secret_of(const mw_registry *registry, mw_sessi
 }
 
 mw_state mw_registry_state(const mw_registry *registry) {
-    return registry->session.state;
+    return registry->closing ? MW_CLOSED : registry->session.state;
 }
 
 mw_session_id mw_registry_session(const mw_registry *registry) {

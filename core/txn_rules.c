@@ -100,8 +100,7 @@ static int check_meetings(const mw_step *steps, size_t count, mw_error *err) {
     for (size_t i = 1; i < writes && status == MW_OK; i++)
         if (mw_str_equal(sorted[i - 1]->path, sorted[i]->path))
             status = mw_fail(err, MW_EINVALID, "step %zu: a path is written once in a txn, %.*s twice",
-                             (size_t)(sorted[i] - steps) + 1,
-                             (int)(sorted[i]->path.len < 128 ? sorted[i]->path.len : 128), sorted[i]->path.data);
+                             (size_t)(sorted[i] - steps) + 1, MW__SHOWN(sorted[i]->path));
     if (status == MW_OK)
         status = check_ancestors(steps, sorted, writes, err);
     free(sorted);

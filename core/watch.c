@@ -117,6 +117,7 @@ static void fail_watch(mw__watch *watch, int status, const mw_error *detail) {
         watch->failure_detail = *detail;
     else
         (void)mw_fail(&watch->failure_detail, status, "%s", mw_status_meaning(status));
+    mw__hide_space(watch->registry, &watch->failure_detail);
     begin_telling(watch);
     for (mw__link *at = watch->subscriptions.next; at != &watch->subscriptions; at = at->next) {
         mw_subscription *sub = mw_container(at, mw_subscription, link);
@@ -140,7 +141,7 @@ static void on_entry(mw_feed *feed, const mw_entry *entry) {
         return;
     if (change < 0) {
         mw_log(watch->registry->host, MW_LOG_ERROR, "watch", "out of memory: the change of %.*s is not shown",
-               (int)(entry->path.len < 256 ? entry->path.len : 256), entry->path.data);
+               MW__SHOWN(entry->path));
         return;
     }
     begin_telling(watch);

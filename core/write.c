@@ -39,8 +39,7 @@ static int start_write(mw_registry *registry, const mw_step *steps, size_t count
     char *bytes = NULL;
     mw_op *op = mw__op_new(registry, call, count, bytes_of(registry, steps, count), &bytes);
     if (!op)
-        return mw_fail(err, MW_ENO_MEMORY, "out of memory writing %.*s", (int)(steps[0].path.len % 128),
-                       steps[0].path.data);
+        return mw_fail(err, MW_ENO_MEMORY, "out of memory writing %.*s", MW__SHOWN(steps[0].path));
     op->request.kind = MW_WRITE;
     for (size_t i = 0; i < count; i++)
         copy_step(op, i, &steps[i], &bytes);
