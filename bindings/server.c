@@ -20,12 +20,14 @@ typedef struct server_box {
 typedef struct server_options {
     lua_Integer seed, log_size;
     mw_time session_timeout;
+    bool weak;
 } server_options;
 
 static const mw_option_spec specs[] = {
     {"seed", MW_OPTION_INTEGER, offsetof(server_options, seed), NULL},
     {"log_size", MW_OPTION_INTEGER, offsetof(server_options, log_size), NULL},
     {"session_timeout", MW_OPTION_DURATION, offsetof(server_options, session_timeout), NULL},
+    {"weak", MW_OPTION_BOOLEAN, offsetof(server_options, weak), NULL},
     {NULL, 0, 0, NULL}};
 
 int mw__lua_push_server(lua_State *L, int index, mw_host *host, mw_lua_world *world, mw_lua_server **list) {
@@ -39,7 +41,8 @@ int mw__lua_push_server(lua_State *L, int index, mw_host *host, mw_lua_world *wo
     mw_lua_server *self = calloc(1, sizeof *self);
     mw_memory_options wanted = {.seed = (uint64_t)options.seed,
                                 .session_timeout = options.session_timeout,
-                                .log_size = (size_t)options.log_size};
+                                .log_size = (size_t)options.log_size,
+                                .weak = options.weak};
     mw_error err;
     if (!self || mw_memory_server_new(host, &wanted, &self->server, &err) != MW_OK) {
         free(self);

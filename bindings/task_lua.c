@@ -175,6 +175,7 @@ static int push_results(lua_State *L, const mw_task_handle *handle) {
     (void)lua_getiuservalue(L, 1, 1);
     for (int i = 1; i <= handle->results; i++)
         (void)lua_rawgeti(L, 3, i);
+    lua_remove(L, 3);
     return handle->results + 1;
 }
 
@@ -182,12 +183,8 @@ static int join_finish(lua_State *L, mw_await *await) {
     join_await *self = (join_await *)(void *)await;
     bool timed_out = self->timed_out;
     mw__lua_await_free(await);
-    if (!timed_out) {
-        int count = push_results(L, check_handle(L, "join"));
-        if (lua_gettop(L) > count) /* the table between */
-            lua_remove(L, 3);
-        return count;
-    }
+    if (!timed_out)
+        return push_results(L, check_handle(L, "join"));
     mw_str none = {0};
     return mw__lua_failure(L, MW_ETIMEOUT, "the task has not ended in time", none, NULL);
 }

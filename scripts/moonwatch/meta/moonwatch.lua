@@ -121,7 +121,8 @@ function Txn:commit(options) end
 ---@class moonwatch.SubscribeOptions
 ---@field depth "self"|"children"|"subtree"?   default "children"
 ---@field overlap "queue"|"latest"|"cancel"?   what happens to events while a reaction to the same path still runs
----@field limit integer?                       bound of "queue"; default 10,000 events, then the oldest state per path wins
+---@field limit integer?                       default 10,000 events that wait; beyond it those of one path are merged, and
+---                                            its last state is never missed
 
 --- First the present state as `added`, then `synced`, then changes. `reaction` runs as a task per event, in order per path.
 ---@param path string
@@ -167,7 +168,8 @@ function Lock:acquire(options) end
 function Lock:release() end
 function Lock:close() end
 
---- Acquire, run `body(lock)` as a child task, release. The task is cancelled when the lock is lost.
+--- Acquire, run `body(lock)` as a child task, release. The task is cancelled when the lock is lost: then, and when the lock
+--- could not be had, `nil, err`. Raises what `body` raises.
 ---@param path string
 ---@param options (moonwatch.LockOptions|{timeout: moonwatch.Duration, try: boolean})?
 ---@param body fun(lock: moonwatch.Lock): ...
@@ -219,15 +221,27 @@ function Registration:close() end
 ---@field session integer?
 ---@field reason string?
 
---- Each state once and in order, the current one first.
+--- Each state once and in order, the current one first, and before any other task goes on.
 ---@param reaction fun(event: moonwatch.ConnectionEvent)
----@return moonwatch.Subscription
+---@return moonwatch.Listener?, moonwatch.Error?
 function Registry:on_connection(reaction) end
+
+---@class moonwatch.Listener
+local Listener = {}
+function Listener:close() end
 
 ---@return moonwatch.State
 function Registry:state() end
 ---@return integer?
 function Registry:session() end
+--- The secret that proves to the server that the session is ours, in hexadecimal; for the identity file. Never log it.
+---@return string?, moonwatch.Error?
+function Registry:secret() end
+--- A session of our predecessor, from the identity file: its leftovers count as ours.
+---@param session integer
+---@param secret string
+---@return true?, moonwatch.Error?
+function Registry:adopt(session, secret) end
 --- Counters of the backend: round_trips, statements, write_transactions, renewals, polls, reconnects, wakeups.
 ---@return table<string, integer>
 function Registry:stats() end
@@ -262,8 +276,10 @@ function mw.open(options) end
 ---@class moonwatch.Task
 ---@field status "running"|"waiting"|"done"|"failed"|"cancelled"
 local Task = {}
---- Waits for its end: `true, results...` or `nil, err`.
-function Task:join() end
+--- Waits for its end: `true, results...`, or `nil` and what it raised (an error of ours with code "cancelled" when it was
+--- cancelled). With a timeout, `nil` and an error with code "timeout" when it has not ended by then; it goes on.
+---@param options {timeout: moonwatch.Duration}?
+function Task:join(options) end
 --- Raises `cancelled` where it waits; its `<close>` variables run. Idempotent.
 function Task:cancel() end
 
@@ -272,10 +288,11 @@ function Task:cancel() end
 function mw.spawn(body, ...) end
 ---@param duration moonwatch.Duration
 function mw.sleep(duration) end
---- Run `body` each `period` as a task, never overlapping itself, until cancelled.
+--- Run `body` each `period` as a task, never overlapping itself, until cancelled. A run that fails is logged.
 ---@return moonwatch.Task
 function mw.every(period, body) end
---- Run `body` as a child; when `duration` passes first, it is cancelled: `nil, err` with code "timeout".
+--- Run `body` as a child, and return its results; when `duration` passes first, it is cancelled: `nil, err` with code
+--- "timeout". Raises what `body` raises.
 function mw.timeout(duration, body, ...) end
 --- Run the loop until `body` (a task) has ended; for plain scripts.
 function mw.run(body, ...) end

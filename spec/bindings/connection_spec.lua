@@ -1,0 +1,121 @@
+local mw = require "moonwatch"
+local core = require "moonwatch.core"
+
+describe("a stalled process", function()
+    local world, server, host, reg
+
+    before_each(function()
+        world = core.world(9)
+        server = world:memory_server { session_timeout = 6 }
+        host = world:host()
+        reg = assert(mw.open { backend = server, host = host })
+    end)
+
+    after_each(function()
+        reg:close()
+        assert.equal(0, core.tasks())
+        world:close()
+    end)
+
+    it("hears lost before any of its tasks runs another line", function()
+        local order = {}
+        reg:on_connection(function(event)
+            table.insert(order, event.state)
+        end)
+        local lock = reg:lock("/l", {
+            on_lost = function()
+                table.insert(order, "on_lost")
+            end,
+        })
+        local task = host:spawn(function()
+            assert(lock:acquire())
+            while lock.held do
+                mw.sleep(1)
+            end
+            table.insert(order, "task")
+        end)
+        world:advance(3)
+        host:pause()
+        world:advance(60)
+        host:resume()
+        task:join()
+        local at = {}
+        for i, what in ipairs(order) do
+            at[what] = at[what] or i
+        end
+        assert.is_true(at.lost < at.task and at.on_lost < at.task, table.concat(order, ", "))
+    end)
+
+    it("finds its guarded txn refused", function()
+        local outcome
+        local task = host:spawn(function()
+            local lock = reg:lock("/l")
+            assert(lock:acquire())
+            mw.sleep(1)
+            local _, err = reg:txn():check(lock):put("/x", "late"):commit()
+            outcome = err and err.code
+        end)
+        world:advance(0.5)
+        host:pause()
+        world:advance(60)
+        host:resume()
+        task:join()
+        assert.equal("fenced", outcome)
+    end)
+
+    it("that is killed never runs again, and its session ends", function()
+        local other = assert(mw.open { backend = server, host = world:host() })
+        assert(reg:put("/eph", "v", { ephemeral = true }))
+        local lines = 0
+        host:spawn(function()
+            while true do
+                mw.sleep(0.1)
+                lines = lines + 1
+            end
+        end)
+        world:advance(1)
+        local before = lines
+        host:kill()
+        world:advance(60)
+        assert.equal(before, lines)
+        local _, err = other:get("/eph", { fresh = true })
+        assert.equal("not_found", err.code)
+        assert.has_error(function()
+            reg:get("/x")
+        end, "this wait cannot end: its host is killed")
+        assert.has_error(function()
+            host:resume()
+        end)
+        other:close()
+        world:close()
+    end)
+end)
+
+describe("open", function()
+    local world
+    before_each(function()
+        world = core.world(9)
+    end)
+    after_each(function()
+        assert.equal(0, core.tasks())
+        world:close()
+    end)
+
+    it("waits until it is connected, and says why not", function()
+        local server = world:memory_server {}
+        server:restart(60)
+        local reg, err = mw.open { backend = server, wait = 5 }
+        assert.is_nil(reg)
+        assert.equal("timeout", err.code)
+        assert.equal("memory", err.backend)
+    end)
+
+    it("with wait = 0 gives a registry that connects meanwhile", function()
+        local reg = assert(mw.open { backend = world:memory_server {}, wait = 0 })
+        assert.equal("connecting", reg:state())
+        assert(reg:put("/a", "v"))
+        assert.equal("connected", reg:state())
+        reg:close()
+        assert.equal("closed", reg:state())
+    end)
+end)
