@@ -51,7 +51,7 @@ end
 
 local function pair()
     local server = core.memory_server {}
-    return assert(mw.open { backend = "memory", server = server }), assert(mw.open { backend = "memory", server = server })
+    return assert(mw.open { backend = server }), assert(mw.open { backend = server })
 end
 
 -- The present state of a cached view into a second subscription: nothing but events and reactions.

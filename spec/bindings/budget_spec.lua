@@ -90,6 +90,7 @@ describe("a task that overruns", function()
             for i = 1, 1000 do
                 some[i] = ("y"):rep(100) .. i
             end
+            return #some
         end):join()))
     end)
 end)

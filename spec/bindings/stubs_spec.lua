@@ -41,7 +41,9 @@ end
 describe("the stubs", function()
     local stubs = documented()
 
-    for _, name in ipairs { "Registry", "Txn", "Subscription", "Lock", "Election", "Registration", "Task", "Listener" } do
+    for _, name in ipairs {
+        "Registry", "Txn", "Subscription", "Lock", "Election", "Registration", "Task", "Listener",
+    } do
         it(("have the methods of %s"):format(name), function()
             assert.same(names(core.classes["moonwatch." .. name]), names(stubs[name] or {}))
         end)
