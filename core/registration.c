@@ -63,7 +63,10 @@ static void take_turn(mw_registration *reg) {
     pump(reg->registry);
 }
 
+/* Our subscription is no handle of the caller's: it does not count. */
 static void stop_watching(mw_registration *reg) {
+    if (reg->place)
+        reg->registry->handles++;
     mw_unsubscribe(reg->place);
     reg->place = NULL;
     mw_timer_stop(reg->registry->host, &reg->patience);
@@ -123,7 +126,10 @@ static void place_changed(void *arg, const mw_event *event) {
 static int watch_place(mw_registration *reg, mw_error *err) {
     if (reg->place || reg->registry->closing)
         return MW_OK;
-    return mw_subscribe(reg->registry, reg->path, MW_DEPTH_SELF, place_changed, NULL, reg, &reg->place, err);
+    int status = mw_subscribe(reg->registry, reg->path, MW_DEPTH_SELF, place_changed, NULL, reg, &reg->place, err);
+    if (status == MW_OK)
+        reg->registry->handles--;
+    return status;
 }
 
 static void wait_for_blocker(mw_registration *reg, mw_session_id owner) {
