@@ -1,0 +1,1 @@
+moonwatch_c_bench(host_bench host_bench.c)
