@@ -139,8 +139,8 @@ describe("connection", function()
       assert(client:create("/e", "v", { ephemeral = true }))
       before = client:session()
       states = {}
-      client:on_connection(function(event) table.insert(states, event.state) end)
-      task = mw.spawn(function()
+      listener = client:on_connection(function(event) table.insert(states, event.state) end)
+      task = background(function()
         while client:session() == before do
           mw.sleep(0.01)
         end
@@ -155,6 +155,7 @@ describe("connection", function()
       while client:state() ~= "connected" do
         mw.sleep(0.01)
       end
+      listener:close()
       return states, before, client:session()
     ]]
     local lost
@@ -171,7 +172,7 @@ describe("connection", function()
     local client, other = h:open { session_timeout = h.short }, h:open()
     expect.ok(client:create("/e", "v", { ephemeral = true }))
     client:abandon()
-    assert.equal("closed", client:state())
+    h:wait("closed", function() return client:state() == "closed" end)
     expect.ok(other:get("/e", { fresh = true }))
     h:wait("the ephemeral's end", function() return not other:get("/e", { fresh = true }) end)
   end)

@@ -57,18 +57,10 @@ describe("bad input", function()
 
   it("versions are integers that are not negative", function()
     expect.ok(client:create("/a", "v"))
-    for _, wrong in ipairs { "one", 1.5, true, {} } do
+    for _, wrong in ipairs { "one", 1.5, true, {}, -1, -2, math.mininteger } do
       expect.misuse("version", function() client:set("/a", "w", { version = wrong }) end)
       expect.misuse("version", function() client:delete("/a", { version = wrong }) end)
       expect.misuse("version", function() client:txn():check("/a", { version = wrong }) end)
-    end
-    for _, call in ipairs {
-      function() return client:set("/a", "w", { version = -1 }) end,
-      function() return client:delete("/a", { version = -2 }) end,
-      function() return client:txn():check("/a", { version = -2 }):commit() end,
-    } do
-      local ok, result, err = pcall(call)
-      assert.is_truthy(not ok or result == nil and err.code == "invalid")
     end
     assert.equal("v", expect.ok(client:get("/a")).value)
   end)

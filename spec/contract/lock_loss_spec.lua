@@ -53,7 +53,7 @@ describe("a lock whose holder", function()
         return first, result and "written" or err.code
       end
       states = {}
-      client:on_connection(function(event) table.insert(states, event.state) end)
+      listener = client:on_connection(function(event) table.insert(states, event.state) end)
     ]]
     process:stop()
     local lock <close> = client:lock("/l")
@@ -67,7 +67,7 @@ describe("a lock whose holder", function()
     assert.is_false(held)
     assert.equal("fenced", outcome)
     assert.equal("new holder", expect.ok(client:get("/guarded", { fresh = true })).value)
-    process:eval "lock:close()"
+    process:eval "lock:close(); listener:close()"
   end)
 
   it("was stopped within a task hears lost before the next line of that task", function()
@@ -75,8 +75,8 @@ describe("a lock whose holder", function()
     process:eval(take, h.short)
     process:eval [[
       seen = {}
-      client:on_connection(function(event) table.insert(seen, event.state) end)
-      task = mw.spawn(function()
+      listener = client:on_connection(function(event) table.insert(seen, event.state) end)
+      task = background(function()
         while lock.held do
           mw.sleep(0.01)
         end
@@ -87,7 +87,7 @@ describe("a lock whose holder", function()
     local lock <close> = client:lock("/l")
     expect.ok(lock:acquire { timeout = 60 })
     process:cont()
-    local seen = process:eval "task:join(); lock:close(); return seen"
+    local seen = process:eval "task:join(); lock:close(); listener:close(); return seen"
     local lost, noticed
     for i, what in ipairs(seen) do
       lost = lost or what == "lost" and i

@@ -121,12 +121,12 @@ describe("node record", function()
     h:wait("its end", function() return #expect.ok(node.list(other, "console")) == 0 end)
   end)
 
-  it("is decoded in events below the nodes directory", function()
+  it("is what subscribers can decode", function()
     local seen <close> = Events.of(h, other, "/nodes/console")
     local one <close> = register()
-    local event = seen:await "added"
-    assert.equal(one.node.key, event.node.key)
-    assert.equal("10.0.0.1:8080", event.node.address)
+    local record = expect.ok(node.decode(seen:await "added".value))
+    assert.equal(one.node.key, record.key)
+    assert.equal("10.0.0.1:8080", record.address)
   end)
 
   it("goes with a killed process, and subscribers see who it was", function()
@@ -139,9 +139,9 @@ describe("node record", function()
     ]], h.short)
     seen:await "added"
     process:kill()
-    local event = seen:await "removed"
-    assert.equal(key, event.node.key)
-    assert.same({ zone = "z" }, event.node.meta)
+    local record = expect.ok(node.decode(seen:await "removed".value))
+    assert.equal(key, record.key)
+    assert.same({ zone = "z" }, record.meta)
   end)
 
   it("that cannot be read is left out", function()

@@ -102,14 +102,14 @@ describe("registration", function()
     end
   end)
 
-  it("comes back when somebody deletes it", function()
+  it("comes back with its next value when somebody deleted it", function()
     local seen <close> = Events.of(h, other, "/n")
     local registration = expect.ok(client:register("/n/a", "one"))
     local _, place = seen:await("added", "/n/a")
     expect.ok(other:delete("/n/a"))
     local _, gone = seen:await("removed", "/n/a", place)
-    seen:await("added", "/n/a", gone)
-    assert.equal("one", expect.ok(read()).value)
+    registration:set "two"
+    assert.equal("two", seen:await("added", "/n/a", gone).value)
     registration:close()
   end)
 
@@ -169,11 +169,11 @@ describe("registration", function()
     local third = h:open { session_timeout = h.short }
     local registration = expect.ok(third:register("/n/a", "one"))
     expect.ok(other:delete("/n/a"))
-    local theirs = other:create("/n/a", "theirs", { ephemeral = true })
+    expect.ok(other:create("/n/a", "theirs", { ephemeral = true }))
     registration:close()
+    h:wait("the end of the registration", function() return third:handles() == 0 end)
+    assert.equal("theirs", expect.ok(read()).value)
     third:close()
-    if theirs then
-      assert.equal("theirs", expect.ok(read()).value)
-    end
+    assert.equal("theirs", expect.ok(read()).value)
   end)
 end)

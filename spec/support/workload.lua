@@ -1,6 +1,7 @@
 -- What the clients of a swarm do, each in a process of its own, and the record of it in a file (support/history.lua).
 -- The same on every backend: with real processes, or simulated ones.
 
+local core = require "moonwatch.core"
 local mw = require "moonwatch"
 local History = require "support.history"
 local wire = require "support.harness.wire"
@@ -136,7 +137,7 @@ function workload.start(open, details)
   self.registry = open { session_timeout = details.session_timeout, op_timeout = "4s", wait = 0 }
   self.view = self.registry:subscribe("/h", { depth = "subtree" },
     self.history:observer(self.name, { client = self.name }))
-  self.task = mw.spawn(function()
+  self.task = core.spawn_apart(function()
     while not self.stopping do
       self[mix[self.random(#mix)]](self)
       mw.sleep(self.random(60) / 1000)

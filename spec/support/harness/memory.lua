@@ -114,6 +114,7 @@ end
 
 --- What a killed process had armed stays so for ever; the server ends its sessions in time.
 function Memory:finish(problems)
+  mw.sleep(self.slice) -- what is deferred runs
   local killed = 0
   for _, process in ipairs(self.processes) do
     killed = killed + (process.killed and process.host:pending() or 0)

@@ -1,5 +1,6 @@
--- Where the chunks of one process run: globals of its own, and `open`.
+-- Where the chunks of one process run: globals of its own, `open`, and `background` for tasks that outlive their chunk.
 
+local core = require "moonwatch.core"
 local mw = require "moonwatch"
 local wire = require "support.harness.wire"
 
@@ -12,6 +13,7 @@ function Room.new(options)
   local self = setmetatable({ clients = {} }, Room)
   self.env = setmetatable({
     mw = mw,
+    background = core.spawn_apart,
     open = function(more)
       local client = assert(mw.open(options(more)))
       table.insert(self.clients, client)
