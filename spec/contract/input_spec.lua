@@ -57,7 +57,7 @@ describe("bad input", function()
 
   it("versions are integers that are not negative", function()
     expect.ok(client:create("/a", "v"))
-    for _, wrong in ipairs { "one", 1.5, true, {}, -1, -2, math.mininteger } do
+    for _, wrong in ipairs { "one", 1.5, true, {}, -1, -2 } do
       expect.misuse("version", function() client:set("/a", "w", { version = wrong }) end)
       expect.misuse("version", function() client:delete("/a", { version = wrong }) end)
       expect.misuse("version", function() client:txn():check("/a", { version = wrong }) end)

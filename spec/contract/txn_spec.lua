@@ -36,15 +36,26 @@ describe("txn", function()
     assert.equal(result.revision, result[2].revision)
   end)
 
+  --- Round trips of `act(run)`, the least of some runs: renewals and looks for changes come in between.
+  local function round_trips(act)
+    local least = math.huge
+    for run = 1, 8 do
+      local before = client:stats().round_trips
+      act(run)
+      least = math.min(least, client:stats().round_trips - before)
+    end
+    return least
+  end
+
   it("takes one round trip, whatever the number of steps", function()
     expect.ok(client:create("/d"))
-    local before = client:stats().round_trips
-    local txn = client:txn()
-    for i = 1, 100 do
-      txn:create("/d/" .. i, "v")
-    end
-    expect.ok(txn:commit())
-    assert.equal(1, client:stats().round_trips - before)
+    assert.equal(1, round_trips(function(run)
+      local txn = client:txn()
+      for i = 1, 100 do
+        txn:create(("/d/%d-%d"):format(run, i), "v")
+      end
+      expect.ok(txn:commit())
+    end))
   end)
 
   describe("check", function()
@@ -225,9 +236,9 @@ describe("txn", function()
       local lock <close> = client:lock("/locks/l")
       expect.ok(lock:acquire())
       expect.ok(client:put("/a", "v"))
-      local before = client:stats().round_trips
-      expect.ok(client:txn():check(lock):put("/a", "w"):commit())
-      assert.equal(1, client:stats().round_trips - before)
+      assert.equal(1, round_trips(function()
+        expect.ok(client:txn():check(lock):put("/a", "w"):commit())
+      end))
     end)
   end)
 end)

@@ -62,7 +62,8 @@ end
 --- A separate process, which can be killed (SIGKILL) and stopped (SIGSTOP). On memory it is another host of the world.
 --- `process:eval(chunk, ...)` runs Lua source there and returns its results; `process:send(chunk, ...)` does not wait:
 --- it returns a call, with `call:done()` and `call:result()`. In the chunk `...` are the arguments, `open(options)`
---- opens a client, `background(body)` starts a task that outlives the chunk, and globals stay for the next one. Arguments and results are plain data.
+--- opens a client, `background(body)` starts a task that outlives the chunk, and globals stay for the next one.
+--- Arguments and results are plain data.
 function Harness:process()
   local process = self.driver:process(self)
   table.insert(self.processes, process)
