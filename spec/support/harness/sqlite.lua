@@ -1,4 +1,5 @@
--- SQLite: one file in a folder of its own.
+-- SQLite: one file in a folder of its own. The shell `sqlite3` plays the operator who ends a session, and the process
+-- that holds the file's lock and does not let go.
 
 local uv = require "luv"
 local Real = require "support.harness.real"
@@ -15,11 +16,66 @@ function Sqlite:options()
   return { backend = "sqlite", path = self.path, session_timeout = "10s" }
 end
 
+--- Runs the shell with `sql` as its input, and goes on at once; `ended` in the result tells when it is done.
+function Sqlite:shell(sql)
+  local shell = { stdin = uv.new_pipe(false), output = "" }
+  local stdout = uv.new_pipe(false)
+  local handle, pid
+  handle, pid = uv.spawn("sqlite3", { args = { "-batch", self.path }, stdio = { shell.stdin, stdout, 2 } },
+    function(code)
+      shell.ended = code
+      handle:close()
+    end)
+  assert(handle, pid)
+  stdout:read_start(function(_, data)
+    shell.output = shell.output .. (data or "")
+    if not data then
+      stdout:close()
+    end
+  end)
+  shell.stdin:write(".timeout 10000\n" .. sql .. "\n")
+  return shell
+end
+
+local function until_true(what, predicate)
+  local deadline = uv.hrtime() + 20e9
+  while not predicate() do
+    assert(uv.hrtime() < deadline, what)
+    uv.run "once"
+  end
+end
+
+--- The session's row says that it is over: its owner learns at its next renewal, and anybody may take away its things.
+function Sqlite:expire(client)
+  local shell = self:shell(("UPDATE mw_sessions SET over = 1, expires = 0 WHERE id = %d;"):format(client:session()))
+  shell.stdin:shutdown()
+  until_true("sqlite3 does not end", function() return shell.ended end)
+  shell.stdin:close()
+  assert(shell.ended == 0)
+end
+
+--- Another process has the file locked.
+function Sqlite:outage(on)
+  if on then
+    self.holder = self:shell "BEGIN EXCLUSIVE;\nSELECT 'held';"
+    until_true("sqlite3 does not get the lock", function() return self.holder.output:find "held" end)
+  else
+    self.holder.stdin:write "ROLLBACK;\n"
+    self.holder.stdin:shutdown()
+    until_true("sqlite3 does not end", function() return self.holder.ended end)
+    self.holder.stdin:close()
+    self.holder = nil
+  end
+end
+
 --- The file and what lies beside it go; anything but the database and its journal is a complaint.
 function Sqlite:finish(problems)
-  for name in assert(uv.fs_scandir_next and function(scan) return uv.fs_scandir_next(scan) end),
-    uv.fs_scandir(self.folder) do
-    if not name:find("^registry%.db") then
+  if self.holder then
+    self:outage(false)
+  end
+  local scan = assert(uv.fs_scandir(self.folder))
+  for name in uv.fs_scandir_next, scan do
+    if not name:find "^registry%.db" then
       table.insert(problems, "a file is left: " .. name)
     end
     os.remove(self.folder .. "/" .. name)
