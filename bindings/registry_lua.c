@@ -181,6 +181,15 @@ static int choose(lua_State *L, const mw_backend **ret_backend, mw_process **ret
     return status;
 }
 
+/* A text without NUL, or NULL for nil. */
+static const char *plain_text(lua_State *L, int index, const char *name) {
+    size_t len;
+    const char *text = luaL_optlstring(L, index, NULL, &len);
+    if (text && strlen(text) != len)
+        (void)mw__lua_bad_argument(L, "open", name, "it holds a NUL byte");
+    return text;
+}
+
 /* open(backend or server, host, options, namespace, name, op_timeout, trace): connecting goes on in the background. */
 static int core_open(lua_State *L) {
     mw_error err = {0};
@@ -198,8 +207,8 @@ static int core_open(lua_State *L) {
     mw_registry_config config = {.host = process->host,
                                  .backend = backend,
                                  .options = options,
-                                 .name_space = luaL_optstring(L, 4, NULL),
-                                 .name = luaL_optstring(L, 5, NULL)};
+                                 .name_space = plain_text(L, 4, "namespace"),
+                                 .name = plain_text(L, 5, "name")};
     if (!lua_isnil(L, 6))
         config.op_timeout = mw__lua_check_duration(L, 6, "open", "op_timeout");
     mw_lua_registry *registry = push_registry(L, process, backend->name);

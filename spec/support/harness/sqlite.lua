@@ -81,6 +81,7 @@ function Sqlite:finish(problems)
     os.remove(self.folder .. "/" .. name)
   end
   assert(uv.fs_rmdir(self.folder))
+  uv.run "nowait" -- what was closed is closed
 end
 
 return function()
