@@ -23,7 +23,7 @@ typedef struct shared {
 
 static shared *common;
 static sqlite_bench bench;
-static mw_option options[3];
+static mw_option options[4];
 static spi_client a;
 
 static bool run(bool (*until)(void *arg), void *arg) {
@@ -37,6 +37,7 @@ static void before(void) {
     sqlite_bench_begin(&bench);
     options[0] = (mw_option){"path", bench.path};
     options[1] = (mw_option){"session_timeout_ms", "600"};
+    options[2] = (mw_option){0};
     memset(common, 0, sizeof *common);
 }
 
@@ -198,6 +199,34 @@ static void who_was_stopped_past_its_session_cannot_write(void) {
     spi_unlock(&a, &ticket);
 }
 
+static void outrun(void) {
+    spi_client client;
+    spi_open(&client, &spi, bench.host, mw_backend_plugin(), options);
+    wait_for(&common->go);
+    CHECK_INT(spi_write(&client, MW_DELETE, "/a/gone", NULL, 0), MW_OK);
+    for (int i = 0; i < 40; i++)
+        CHECK_INT(spi_write(&client, MW_PUT, "/a/new", "2", 0), MW_OK);
+    common->ready = 1;
+    spi_close(&client);
+}
+
+/* Its loop does not run while the change log is cut off behind it. */
+static void who_slept_past_the_change_log_reads_anew(void) {
+    options[1].value = "60000";
+    options[2] = (mw_option){"retention", "5"};
+    pid_t pid = child(outrun);
+    static spi_feed feed;
+    spi_open(&a, &spi, bench.host, mw_backend_plugin(), options);
+    CHECK_INT(spi_write(&a, MW_CREATE, "/a/gone", "1", 0), MW_OK);
+    spi_watch(&a, &feed, "/a", MW_DEPTH_CHILDREN);
+    CHECK(spi_await_text(&a, feed.seen, "/a/gone=1 synced "));
+    common->go = 1;
+    wait_for(&common->ready);
+    CHECK(spi_await_text(&a, feed.seen, "begin /a/new=2 synced "));
+    a.backend->unwatch(a.conn, &feed.feed);
+    end(pid, 0);
+}
+
 /* ---- All at once ---------------------------------------------------------------------------------------------------
  */
 
@@ -262,6 +291,7 @@ static const spec_case cases[] = {
     {"a kill while it commits keeps what was acknowledged", a_kill_while_it_commits_keeps_what_was_acknowledged},
     {"what the dead held goes to the next", what_the_dead_held_goes_to_the_next},
     {"who was stopped past its session cannot write", who_was_stopped_past_its_session_cannot_write},
+    {"who slept past the change log reads anew", who_slept_past_the_change_log_reads_anew},
     {"eight writers lose nothing", eight_writers_lose_nothing},
     {"starting at once makes one registry", starting_at_once_makes_one_registry},
 };
