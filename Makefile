@@ -2,11 +2,14 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: all setup build demo test bench sanitize fuzz lint format install clean
+.PHONY: all setup setup-test build demo test bench sanitize fuzz lint format install clean
 all: build
 
+# What building and running needs; the rest is for the suite and the benchmarks.
 setup:
-	@./.ci/setup
+	@./.ci/setup build
+setup-test:
+	@./.ci/setup test
 
 build: setup
 	@cmake -S . -B $(BUILD) -G Ninja >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
@@ -17,24 +20,24 @@ build: setup
 demo: build
 	@. $(BUILD)/env.sh && lua5.4 scripts/demo/demo.lua $(BUILD)/bin/moonwatch
 
-test: build
+test: setup-test build
 	@ctest --test-dir $(BUILD) --output-on-failure
 
 # The same suite under AddressSanitizer (with its leak check) and UndefinedBehaviorSanitizer.
-sanitize: setup
+sanitize: setup-test
 	@cmake -S . -B $(BUILD)-asan -G Ninja -DMOONWATCH_SANITIZE=ON >/dev/null
 	@cmake --build $(BUILD)-asan -j $(JOBS)
 	@ctest --test-dir $(BUILD)-asan --output-on-failure
 
-fuzz: setup
+fuzz: setup-test
 	@CC=clang cmake -S . -B $(BUILD)-fuzz -G Ninja -DMOONWATCH_FUZZ=ON >/dev/null
 	@cmake --build $(BUILD)-fuzz -j $(JOBS) --target fuzzers
 	@ctest --test-dir $(BUILD)-fuzz -L fuzz --output-on-failure
 
-bench: build
+bench: setup-test build
 	@cmake --build $(BUILD) --target bench
 
-lint: build
+lint: setup-test build
 	@./.ci/lint $(BUILD)
 
 format:
