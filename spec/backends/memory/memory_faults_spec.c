@@ -429,6 +429,7 @@ static void counts_what_it_holds(void) {
     spi_close(a);
     mw_memory_count(on.server, &counts);
     CHECK(counts.entries == 2 && counts.sessions + counts.feeds + counts.tickets + counts.connections == 0);
+    CHECK_INT(mw_virtual_pending(on.host) + mw_virtual_pending(on.hosts[0]), 0);
 }
 
 static const spec_case cases[] = {
