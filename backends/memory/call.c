@@ -244,9 +244,7 @@ void mwm_unwatch(mw_conn *conn, mw_feed *feed) {
 
 static void feed_told(mwm_call *call, const mwm_msg *msg) {
     mw_feed *feed = call->feed;
-    if (msg->kind == MWM_BEGIN)
-        call->known = 0; /* a snapshot that is cut off says nothing about what is gone */
-    else if (msg->number > call->known)
+    if (msg->number > call->known) /* not within a snapshot: cut off, it says nothing about what is gone */
         call->known = msg->number;
     if (msg->kind == MWM_BEGIN) {
         feed->begin(feed);

@@ -18,6 +18,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* what libmoonwatch exports */
 
 typedef struct mw_memory_server mw_memory_server;
 
@@ -111,6 +112,7 @@ int mw_memory_copy_new(const mw_memory_server *server, mw_memory_copy **ret_copy
 int mw_memory_restore(mw_memory_server *server, const mw_memory_copy *copy, mw_error *err);
 void mw_memory_copy_free(mw_memory_copy *copy); /* NULL is allowed */
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

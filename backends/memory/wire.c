@@ -112,10 +112,8 @@ static void arm(mwm_pipe *pipe) {
 static mwm_msg *take(mwm_pipe *pipe) {
     mwm_msg *msg = pipe->head;
     pipe->head = msg->next;
-    if (!pipe->head) {
+    if (!pipe->head)
         pipe->tail = &pipe->head;
-        pipe->last_due = 0;
-    }
     pipe->count--;
     return msg;
 }
@@ -153,9 +151,6 @@ void mwm_pipe_init(mwm_pipe *pipe, mwm_wire *wire, mw_host *host, void (*deliver
 void mwm_pipe_send(mwm_pipe *pipe, mwm_msg *msg, mw_time latency) {
     msg->next = NULL;
     msg->due = latency ? mw_host_now(pipe->host) + latency : 0;
-    if (msg->due < pipe->last_due)
-        msg->due = pipe->last_due; /* no overtaking */
-    pipe->last_due = msg->due;
     bool first = !pipe->head;
     *pipe->tail = msg;
     pipe->tail = &msg->next;

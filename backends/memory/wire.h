@@ -97,14 +97,13 @@ void mwm_msg_free(mwm_msg *msg);                                /* NULL and MWM_
 
 typedef struct mwm_wire mwm_wire;
 
-/* One direction: delivers in order, from the loop of the host at its end. */
+/* One direction: delivers from the loop of the host at its end, in order: whoever is due waits for those before. */
 typedef struct mwm_pipe {
     mw_host *host;
     mw_defer soon;
     mw_timer later;
     mwm_msg *head, **tail;
     size_t count;
-    mw_time last_due;
     bool held; /* its end does not listen: nothing is delivered, nothing is lost */
     mwm_wire *wire;
     void (*deliver)(mwm_wire *wire, mwm_msg *msg); /* borrowed */

@@ -411,10 +411,26 @@ static void a_withdrawn_ticket_leaves_nothing(void) {
     spi_unlock(b, &two);
     CHECK_INT(two.status, MW_OK);
     CHECK_INT(two.grants, 0);
+    mw_write guard = {.kind = MW_CHECK_LOCK, .lock = &one.ticket};
+    static spi_op op;
+    CHECK_INT(spi_txn(a, &op, &guard, 1), MW_OK); /* the holder is not touched */
+    CHECK_INT(one.grants, 1);
     spi_unlock(a, &one);
     spi_lock(a, &three, at("/lock"), true);
     CHECK(spi_await(a, &three.grants, 1));
     spi_unlock(a, &three);
+}
+
+static void nothing_is_granted_after_unlock(void) {
+    spi_client *a = client(&on.a);
+    static spi_ticket ticket;
+    spi_lock(a, &ticket, at("/lock"), false);
+    spi_unlock(a, &ticket);
+    CHECK_INT(ticket.grants, 0);
+    CHECK_INT(ticket.status, MW_OK);
+    static spi_op op;
+    CHECK_INT(spi_read(a, &op, MW_READ_QUEUE, at("/lock")), MW_OK);
+    CHECK_INT(op.entries, 0);
 }
 
 static void locks_end_with_their_session(void) {
@@ -441,6 +457,11 @@ static void a_lock_guards_a_txn(void) {
     spi_unlock(a, &ticket);
     CHECK_INT(spi_txn(a, &op, writes, 2), MW_EFENCED);
     CHECK_INT(op.request.failed_write, 0);
+    static spi_ticket again;
+    spi_lock(a, &again, at("/lock"), false);
+    CHECK(spi_await(a, &again.grants, 1));
+    CHECK_INT(spi_txn(a, &op, writes, 2), MW_EFENCED); /* held, but not with that token */
+    spi_unlock(a, &again);
     CHECK_INT(spi_read(a, &op, MW_READ_GET, at("/a")), MW_OK);
     CHECK_INT(op.last.version, 0);
 }
@@ -543,6 +564,7 @@ static const spec_case cases[] = {
     {"a lock goes to the first in the queue", a_lock_goes_to_the_first_in_the_queue},
     {"try does not wait", try_does_not_wait},
     {"a withdrawn ticket leaves nothing", a_withdrawn_ticket_leaves_nothing},
+    {"nothing is granted after unlock", nothing_is_granted_after_unlock},
     {"locks end with their session", locks_end_with_their_session},
     {"a lock guards a txn", a_lock_guards_a_txn},
     {"queues are no entries", queues_are_no_entries},

@@ -66,6 +66,29 @@ static void each_of_many_lost_replies_is_found_out(void) {
     CHECK_INT(list.entries, 1);
 }
 
+static bool three_revisions(void *arg) {
+    return mw_memory_revision(on.server) >= 3;
+}
+
+static void replies_lost_on_the_way_are_told_again(void) {
+    spi_client *a = cluster_client(&on.a);
+    static spi_op ops[3];
+    static mw_write writes[3];
+    static const char *const paths[] = {"/0", "/1", "/2"};
+    const mw_memory_faults slow = {.latency_min = 50 * MW_MS, .latency_max = 50 * MW_MS};
+    CHECK_INT(mw_memory_set_faults(on.server, a->session.id, &slow), MW_OK);
+    for (int i = 0; i < 3; i++) {
+        writes[i] = spi_step(MW_CREATE, paths[i], "", 0);
+        spi_submit_writes(a, &ops[i], &writes[i], 1);
+    }
+    CHECK(cluster_run(three_revisions, NULL));
+    CHECK_INT(ops[0].ends + ops[1].ends + ops[2].ends, 0);
+    CHECK_INT(mw_memory_disconnect(on.server, a->session.id, 0), MW_OK);
+    CHECK_INT(spi_end(a, &ops[2]), MW_OK);
+    CHECK(ops[0].status == MW_OK && ops[1].status == MW_OK);
+    CHECK_INT(ops[1].written[0].revision, 2);
+}
+
 static void what_the_server_forgot_is_unknown(void) {
     spi_client *a = cluster_client(&on.a);
     static spi_op op;
@@ -144,6 +167,13 @@ static void a_short_disconnect_keeps_the_session(void) {
     CHECK_INT(spi_read(b, &op, MW_READ_GET, "/e"), MW_OK);
 }
 
+static void an_idle_session_lives_on(void) {
+    spi_client *a = cluster_client(&on.a);
+    advance(20 * TIMEOUT);
+    CHECK_INT(a->expired + a->disconnected, 0);
+    CHECK(a->confirmed > 50);
+}
+
 static void reads_under_way_end_with_the_connection(void) {
     spi_client *a = cluster_client(&on.a);
     static spi_op op;
@@ -184,6 +214,21 @@ static void a_feed_behind_the_log_gets_a_snapshot(void) {
     mw_memory_compact(on.server);
     CHECK(spi_await(a, &feed.synced, 2));
     CHECK_TEXT(feed.seen, "begin /d/new=1 synced ");
+    a->backend->unwatch(a->conn, &feed.feed);
+}
+
+static void a_feed_that_slept_past_the_log_gets_a_snapshot(void) {
+    spi_client *a = cluster_client(&on.a), *b = cluster_client(&on.b);
+    static spi_feed feed;
+    CHECK_INT(spi_write(b, MW_CREATE, "/d", "", 0), MW_OK);
+    spi_watch(a, &feed, "/d", MW_DEPTH_CHILDREN);
+    CHECK(spi_await(a, &feed.synced, 1));
+    CHECK_INT(mw_memory_disconnect(on.server, a->session.id, MW_SECOND), MW_OK);
+    CHECK_INT(spi_write(b, MW_CREATE, "/d/first", "1", 0), MW_OK);
+    for (int i = 0; i < 1100; i++) /* more than the log remembers */
+        CHECK_INT(spi_write(b, MW_PUT, "/elsewhere", "", 0), MW_OK);
+    CHECK(spi_await_text(a, feed.seen, "/d/first=1"));
+    CHECK_INT(feed.begun, 2);
     a->backend->unwatch(a->conn, &feed.feed);
 }
 
@@ -405,6 +450,12 @@ static void latency_reorders_connections_but_no_connection(void) {
     CHECK_INT(first.status, MW_OK);
     CHECK(first.written[0].revision > second.written[0].revision);
     CHECK_TEXT(own.seen, "/x=slow ");
+    for (int i = 0; i < 10; i++) {
+        spi_submit_writes(a, &first, &one, 1);
+        spi_submit_read(a, &own, MW_READ_GET, "/x");
+        CHECK_INT(spi_end(a, &own), MW_OK);
+        CHECK_INT(first.ends, 1);
+    }
 }
 
 static void unknown_connections_are_named(void) {
@@ -437,15 +488,18 @@ static const spec_case cases[] = {
     {"a lost refusal is found out", a_lost_refusal_is_found_out},
     {"a lost request was not applied", a_lost_request_was_not_applied},
     {"each of many lost replies is found out", each_of_many_lost_replies_is_found_out},
+    {"replies lost on the way are told again", replies_lost_on_the_way_are_told_again},
     {"what the server forgot is unknown", what_the_server_forgot_is_unknown},
     {"a write whose session is gone is unknown", a_write_whose_session_is_gone_is_unknown},
     {"a lost grant is told again", a_lost_grant_is_told_again},
     {"a lost release is done again", a_lost_release_is_done_again},
     {"a ticket withdrawn while away leaves nothing", a_ticket_withdrawn_while_away_leaves_nothing},
     {"a short disconnect keeps the session", a_short_disconnect_keeps_the_session},
+    {"an idle session lives on", an_idle_session_lives_on},
     {"reads under way end with the connection", reads_under_way_end_with_the_connection},
     {"a feed that was away gets the difference", a_feed_that_was_away_gets_the_difference},
     {"a feed behind the log gets a snapshot", a_feed_behind_the_log_gets_a_snapshot},
+    {"a feed that slept past the log gets a snapshot", a_feed_that_slept_past_the_log_gets_a_snapshot},
     {"a txn cut in two is told whole", a_txn_cut_in_two_is_told_whole},
     {"a paused client hears that its session expired", a_paused_client_hears_that_its_session_expired},
     {"a killed client is freed with the server", a_killed_client_is_freed_with_the_server},
