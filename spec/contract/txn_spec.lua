@@ -40,9 +40,10 @@ describe("txn", function()
   local function round_trips(act)
     local least = math.huge
     for run = 1, 8 do
-      local before = client:stats().round_trips
+      local before = client:stats()
       act(run)
-      least = math.min(least, client:stats().round_trips - before)
+      local after = client:stats()
+      least = math.min(least, after.round_trips - after.polls - before.round_trips + before.polls)
     end
     return least
   end

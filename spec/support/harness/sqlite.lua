@@ -3,6 +3,7 @@
 
 local uv = require "luv"
 local Real = require "support.harness.real"
+local sql = require "support.harness.sql"
 
 local Sqlite = setmetatable({}, Real)
 Sqlite.__index = Sqlite
@@ -45,13 +46,20 @@ local function until_true(what, predicate)
   end
 end
 
---- The session's row says that it is over: its owner learns at its next renewal, and anybody may take away its things.
-function Sqlite:expire(client)
-  local shell = self:shell(("UPDATE mw_sessions SET over = 1, expires = 0 WHERE id = %d;"):format(client:session()))
+function Sqlite:run(statements)
+  local shell = self:shell("BEGIN IMMEDIATE;\n" .. statements .. "\nCOMMIT;")
   shell.stdin:shutdown()
   until_true("sqlite3 does not end", function() return shell.ended end)
   shell.stdin:close()
   assert(shell.ended == 0)
+end
+
+function Sqlite:expire(client)
+  self:run(sql.expire(client:session()))
+end
+
+function Sqlite:forget_changes()
+  self:run(sql.forget_changes())
 end
 
 --- Another process has the file locked.
