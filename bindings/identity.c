@@ -16,7 +16,7 @@ static int registry_secret(lua_State *L) {
     if (status != MW_OK)
         return mw__lua_failure(L, status, "there is no session", none, registry->backend);
     char text[2 * MW_SECRET_SIZE + 1];
-    for (int i = 0; i < MW_SECRET_SIZE; i++)
+    for (size_t i = 0; i < MW_SECRET_SIZE; i++)
         (void)snprintf(text + 2 * i, 3, "%02x", secret[i]);
     lua_pushlstring(L, text, sizeof text - 1);
     return 1;

@@ -267,9 +267,17 @@ static bool push_value(lua_State *L, struct reader *reader, int depth) {
     }
 }
 
+static bool next_events(lua_State *L, struct reader *reader, int count) {
+    while (count-- > 0) {
+        if (!next_event(L, reader))
+            return false;
+    }
+    return true;
+}
+
 /* The one document of the stream, or an empty table. */
 static bool push_document(lua_State *L, struct reader *reader) {
-    if (!next_event(L, reader) || !next_event(L, reader)) /* stream start, document start */
+    if (!next_events(L, reader, 2)) /* stream start, document start */
         return false;
     if (reader->event.type == YAML_STREAM_END_EVENT) {
         push_container(L, reader);
@@ -278,7 +286,7 @@ static bool push_document(lua_State *L, struct reader *reader) {
     }
     if (!next_event(L, reader) || !push_value(L, reader, 0))
         return false;
-    if (!next_event(L, reader) || !next_event(L, reader)) /* document end */
+    if (!next_events(L, reader, 2)) /* document end */
         return false;
     if (reader->event.type != YAML_STREAM_END_EVENT)
         return complain(L, reader, reader->event.start_mark, "a second document; one is read");

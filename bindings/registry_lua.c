@@ -236,7 +236,8 @@ static int core_options_of(lua_State *L) {
     const mw_backend *backend = mw__lua_to_server(L, 1, &world);
     if (!backend && strcmp(luaL_checkstring(L, 1), "memory") == 0)
         backend = &mw_backend_memory;
-    int status = backend ? MW_OK : mw_backend_find(luaL_checkstring(L, 1), mw__lua_context(L)->config.backends, &backend, &err);
+    int status =
+        backend ? MW_OK : mw_backend_find(luaL_checkstring(L, 1), mw__lua_context(L)->config.backends, &backend, &err);
     if (status != MW_OK)
         return mw__lua_failure(L, status, err.message, none, lua_tostring(L, 1));
     lua_newtable(L);
