@@ -80,9 +80,12 @@ static void end_other(mw_conn *conn, mwm_call *call, int status, const mw_error 
 /* ---- Refusing without calling back inline, and without an allocation ------------------------------------------------
  */
 
-static void refuse_request(mw_conn *conn, mw_request *request, int status) {
+/* What `backend[2]` of the refused points to. */
+static const int not_connected = MW_EDISCONNECTED, no_memory = MW_ENO_MEMORY;
+
+static void refuse_request(mw_conn *conn, mw_request *request, const int *status) {
     request->backend[0] = request->backend[1] = NULL;
-    request->backend[2] = (void *)(intptr_t)status;
+    request->backend[2] = (void *)status;
     if (conn->refused_last)
         conn->refused_last->backend[1] = request;
     else
@@ -107,10 +110,10 @@ static bool forget_refused(mw_conn *conn, mw_request *request) {
     return true;
 }
 
-static void refuse_ticket(mw_conn *conn, mw_ticket *ticket, int status) {
+static void refuse_ticket(mw_conn *conn, mw_ticket *ticket, const int *status) {
     ticket->backend[0] = NULL;
     ticket->backend[1] = conn->refused_tickets;
-    ticket->backend[2] = (void *)(intptr_t)status;
+    ticket->backend[2] = (void *)status;
     conn->refused_tickets = ticket;
     mw_defer_run(conn->host, &conn->work);
 }
@@ -120,14 +123,14 @@ void mwm_calls_refuse(mw_conn *conn) {
     while (conn->refused_requests) {
         mw_request *request = conn->refused_requests;
         (void)forget_refused(conn, request);
-        int status = (int)(intptr_t)request->backend[2];
+        int status = *(const int *)request->backend[2];
         (void)mwm_fail(&detail, status, "memory: %s", status == MW_ENO_MEMORY ? "out of memory" : "not connected");
         request->done(request, status, &detail);
     }
     while (conn->refused_tickets) {
         mw_ticket *ticket = conn->refused_tickets;
         conn->refused_tickets = ticket->backend[1];
-        int status = (int)(intptr_t)ticket->backend[2];
+        int status = *(const int *)ticket->backend[2];
         (void)mwm_fail(&detail, status, "memory: %s", status == MW_ENO_MEMORY ? "out of memory" : "not connected");
         ticket->ended(ticket, status, &detail);
     }
@@ -158,7 +161,7 @@ static mwm_msg *pack_writes(const mw_conn *conn, const mwm_call *call, const mw_
 
 void mwm_submit(mw_conn *conn, mw_request *request) {
     if (!connected(conn)) {
-        refuse_request(conn, request, MW_EDISCONNECTED);
+        refuse_request(conn, request, &not_connected);
         return;
     }
     bool writes = request->kind == MW_WRITE;
@@ -167,7 +170,7 @@ void mwm_submit(mw_conn *conn, mw_request *request) {
     if (!msg) {
         if (call)
             call_free(conn, call);
-        refuse_request(conn, request, MW_ENO_MEMORY);
+        refuse_request(conn, request, &no_memory);
         return;
     }
     call->request = request;
@@ -274,7 +277,7 @@ static mwm_msg *pack_ticket(const mwm_call *call) {
 
 void mwm_lock(mw_conn *conn, mw_ticket *ticket) {
     if (!connected(conn)) {
-        refuse_ticket(conn, ticket, MW_EDISCONNECTED);
+        refuse_ticket(conn, ticket, &not_connected);
         return;
     }
     mwm_call *call = call_new(conn, MWM_CALL_TICKET);
@@ -284,7 +287,7 @@ void mwm_lock(mw_conn *conn, mw_ticket *ticket) {
     if (!msg) {
         if (call)
             call_free(conn, call);
-        refuse_ticket(conn, ticket, MW_ENO_MEMORY);
+        refuse_ticket(conn, ticket, &no_memory);
         return;
     }
     ticket->backend[0] = call;

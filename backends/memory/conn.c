@@ -312,7 +312,7 @@ static int open_on(mw_memory_server *server, const mw_conn_config *config, mw_co
 }
 
 int mwm_open_shared(const mw_backend *backend, const mw_conn_config *config, mw_conn **ret_conn, mw_error *err) {
-    return open_on((mw_memory_server *)(void *)(uintptr_t)backend, config, ret_conn, err);
+    return open_on(mw_container(backend, mw_memory_server, table), config, ret_conn, err);
 }
 
 static int open_private(const mw_backend *backend, const mw_conn_config *config, mw_conn **ret_conn, mw_error *err) {

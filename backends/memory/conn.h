@@ -65,7 +65,7 @@ struct mw_conn {
     uint64_t last_id;
     mwm_index calls; /* by id */
     mwm_ring by_kind[MWM_CALL_KINDS];
-    mw_request *refused_requests, *refused_last; /* chained through backend[1]; the status in backend[2] */
+    mw_request *refused_requests, *refused_last; /* chained through backend[1]; why in backend[2] */
     mw_ticket *refused_tickets;
 
     mw_backend_stats stats;

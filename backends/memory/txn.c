@@ -219,6 +219,7 @@ static void tell(const progress *run, int64_t revision) {
         if (kind == MW_CHECK || kind == MW_CHECK_LOCK)
             continue;
         const applied *one = &run->done[next++];
+        assert(one->node);
         if (one->deleted)
             continue;
         written->version = one->node->state->version;

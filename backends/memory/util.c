@@ -110,12 +110,12 @@ bool mwm_covers(mw_str top, mw_depth depth, mw_str path) {
 }
 
 int mwm_fail(mw_error *err, int status, const char *format, ...) {
-    if (!err)
-        return status;
-    err->code = status;
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(err->message, sizeof err->message, format, args);
-    va_end(args);
+    if (err) {
+        va_list args;
+        va_start(args, format);
+        err->code = status;
+        (void)vsnprintf(err->message, sizeof err->message, format, args);
+        va_end(args);
+    }
     return status;
 }
