@@ -3,8 +3,8 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
-#define FIRST_CHUNK 1024u
-#define LARGEST_CHUNK (256u * 1024u)
+#define FIRST_CHUNK ((size_t)1024)
+#define LARGEST_CHUNK ((size_t)256 * 1024)
 
 struct mw__sql_chunk {
     mw__sql_chunk *older;

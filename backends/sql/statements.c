@@ -123,12 +123,15 @@ static int expand(expansion *to, const char *text, const char **ret_text, mw_err
 static int split_columns(mw_sql_statement *statement, const char *names, mw_error *err) {
     if (!*names)
         return MW_OK;
-    char *copy = strdup(names), *save = NULL;
+    char *copy = strdup(names);
     if (!copy)
         return mw_fail(err, MW_ENO_MEMORY, "out of memory preparing SQL");
     size_t count = 0;
-    for (char *name = strtok_r(copy, " ", &save); name; name = strtok_r(NULL, " ", &save))
-        statement->columns[count++] = name;
+    statement->columns[count++] = copy;
+    for (char *blank = copy; (blank = strchr(blank, ' '));) {
+        *blank++ = '\0';
+        statement->columns[count++] = blank;
+    }
     return MW_OK;
 }
 
@@ -172,8 +175,11 @@ int mw__sql_catalog_new(const mw_sql_driver *driver, mw_sql_statement **ret_stat
                         mw_error *err) {
     mw_sql_statement *statements = calloc(MW__SQL_STATEMENT_COUNT, sizeof *statements);
     char **ddl = calloc(ddl_count() + 1, sizeof *ddl);
-    int status = statements && ddl ? expand_statements(driver, statements, err)
-                                   : mw_fail(err, MW_ENO_MEMORY, "out of memory preparing SQL");
+    if (!statements || !ddl) {
+        mw__sql_catalog_free(statements, ddl);
+        return mw_fail(err, MW_ENO_MEMORY, "out of memory preparing SQL");
+    }
+    int status = expand_statements(driver, statements, err);
     if (status == MW_OK)
         status = expand_ddl(&driver->dialect, ddl, err);
     if (status != MW_OK) {

@@ -31,7 +31,7 @@ void mw__sql_saw(mw__sql_worker *worker, int64_t revision) {
  */
 
 static void pause_between(mw__sql_worker *worker, unsigned attempt) {
-    unsigned cap = attempt < 6 ? 1u << attempt : 64u;
+    uint64_t cap = attempt < 6 ? UINT64_C(1) << attempt : 64;
     struct timespec pause = {0, (long)(1 + mw__sql_random(worker) % (cap * 1000)) * 1000};
     (void)nanosleep(&pause, NULL);
 }
@@ -139,6 +139,20 @@ static bool passing(int status) {
            status == MW_ETIMEOUT || status == MW_ENO_MEMORY || status == MW_ESESSION_LOST;
 }
 
+/* There will be no connection any more: whatever is left ends here. */
+static void drain(mw__sql_worker *worker, const char *why) {
+    for (mw__sql_job *job; (job = mw__sql_list_shift(&worker->redo)) || (job = mw__sql_receive(worker->channel));) {
+        bool open = job->kind == MW__SQL_REQUEST && job->txn;
+        bool request = job->kind == MW__SQL_REQUEST;
+        reply(worker, job,
+              mw_fail(&job->error,
+                      open      ? MW_EUNKNOWN
+                      : request ? MW_EDISCONNECTED
+                                : MW_ECLOSED,
+                      "%s", why));
+    }
+}
+
 static void try_connect(mw__sql_worker *worker) {
     mw_error err = {0};
     bool again = worker->known;
@@ -162,6 +176,7 @@ static void try_connect(mw__sql_worker *worker) {
         return;
     }
     worker->failed = true;
+    drain(worker, err.message);
     note(worker, MW__SQL_FAILED, status, &err);
 }
 
@@ -208,8 +223,6 @@ static void run_request(mw__sql_worker *worker, mw__sql_job *job) {
         status = mw__sql_decide(worker, job);
         if (job->txn) { /* still open */
             mw_error why = job->error;
-            if (!passing(status))
-                status = MW_EUNKNOWN;
             put_back(worker, job);
             disconnect(worker, &why);
             return;
@@ -436,26 +449,12 @@ static void step(mw__sql_worker *worker) {
     }
 }
 
-/* After the last job: whatever is left ends here. */
-static void drain(mw__sql_worker *worker) {
-    for (mw__sql_job *job; (job = mw__sql_list_shift(&worker->redo)) || (job = mw__sql_receive(worker->channel));) {
-        bool open = job->kind == MW__SQL_REQUEST && job->txn;
-        bool request = job->kind == MW__SQL_REQUEST;
-        reply(worker, job,
-              mw_fail(&job->error,
-                      open      ? MW_EUNKNOWN
-                      : request ? MW_EDISCONNECTED
-                                : MW_ECLOSED,
-                      "the registry was closed"));
-    }
-}
-
 void *mw__sql_worker_run(void *arg) {
     mw__sql_worker *worker = arg;
     while (!worker->stop)
         step(worker);
     worker->driver->disconnect(worker->db);
-    drain(worker);
+    drain(worker, "the registry was closed");
     for (mw__sql_job *last = NULL; !last;) {
         last = mw__sql_job_new(MW__SQL_CLOSED);
         if (last)

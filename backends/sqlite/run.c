@@ -113,12 +113,12 @@ typedef struct outcome {
 
 static int run_once(mw_sql_db *db, mw_sql_batch *batch, size_t index, sqlite3_stmt *statement, outcome *ret_outcome) {
     mw_sql_step *step = &batch->steps[index];
-    mw_sql_value cells[MOST_CELLS];
+    mw_sql_value cells[MOST_CELLS] = {{.type = MW_SQL_NULL}};
     bool any = false, granted = false;
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         size_t count = read_cells(statement, cells);
-        if (!any)
+        if (!any && count > 0)
             granted = cells[0].type == MW_SQL_INT && cells[0].integer == 0;
         any = true;
         if (step->flags & MW_SQL_RETURNS)

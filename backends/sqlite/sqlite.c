@@ -40,10 +40,10 @@ static int open_db(const mw_sql_driver_config *config, mw_sql_db **ret_db, mw_er
     int status = check_library(err);
     if (status == MW_OK)
         status = mw_sql_option_int(config->options, "busy_timeout_ms", 1000, 1, 3600000, &busy, err);
-    if (status == MW_OK && (!path || !*path))
-        status = mw_fail(err, MW_EINVALID, "path: the registry's file is needed");
     if (status != MW_OK)
         return status;
+    if (!path || !*path)
+        return mw_fail(err, MW_EINVALID, "path: the registry's file is needed");
     mw_sql_db *db = calloc(1, sizeof *db);
     if (db) {
         db->path = absolute(path);
