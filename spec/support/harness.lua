@@ -103,6 +103,10 @@ function Harness:lose_next_reply(client) self.driver:lose_next_reply(client) end
 ---@param on boolean
 function Harness:outage(on) self.driver:outage(on) end
 
+--- Messages and connections get lost at random, until `chaos(false)`.
+---@param on boolean
+function Harness:chaos(on) self.driver:chaos(on) end
+
 --- Makes the server forget the changes so far: who was away gets no more than the present state.
 function Harness:forget_changes(client) self.driver:forget_changes(client) end
 

@@ -75,6 +75,13 @@ function Swarm:resume()
   end
 end
 
+--- Lost messages and connections.
+function Swarm:storm() self.harness:chaos(true) end
+function Swarm:calm() self.harness:chaos(false) end
+
+--- Who is behind gets no more than the present state.
+function Swarm:forget() self.harness:forget_changes(self.own) end
+
 function Swarm:nothing() end -- luacheck: ignore 212
 
 --- Faults at random moments, then peace: all go on, finish what they do, and must come to one view.
@@ -84,6 +91,9 @@ function Swarm:run()
     self[self.options.faults[math.random(#self.options.faults)]](self)
   end
   self:resume()
+  if self.options.chaos then
+    self:calm()
+  end
   for _, worker in ipairs(self.workers) do
     worker.ending = worker.process:send "return worker:stop()"
   end

@@ -104,6 +104,17 @@ function Memory:lose_next_reply(client)
   assert(self.server:lose_next_reply(assert(client:session())))
 end
 
+function Memory:chaos(on)
+  local faults = {}
+  for name, value in pairs(self.faults) do
+    faults[name] = value
+  end
+  if on then
+    faults.latency_max, faults.lose_request, faults.lose_reply, faults.forget = "40ms", 0.02, 0.05, 0.3
+  end
+  self.server:faults(nil, faults)
+end
+
 function Memory:forget_changes()
   self.server:compact()
 end

@@ -17,8 +17,8 @@ function Sqlite:options()
   return { backend = "sqlite", path = self.path, session_timeout = "10s" }
 end
 
---- Runs the shell with `sql` as its input, and goes on at once; `ended` in the result tells when it is done.
-function Sqlite:shell(sql)
+--- Runs the shell with `statements` as its input, and goes on at once; `ended` in the result tells when it is done.
+function Sqlite:shell(statements)
   local shell = { stdin = uv.new_pipe(false), output = "" }
   local stdout = uv.new_pipe(false)
   local handle, pid
@@ -34,7 +34,7 @@ function Sqlite:shell(sql)
       stdout:close()
     end
   end)
-  shell.stdin:write(".timeout 10000\n" .. sql .. "\n")
+  shell.stdin:write(".timeout 10000\n" .. statements .. "\n")
   return shell
 end
 
