@@ -82,6 +82,13 @@ void *mw__lua_check_self(lua_State *L, const char *tname, const char *function) 
     return self;
 }
 
+void *mw__lua_check_box(lua_State *L, const char *tname, const char *function) {
+    void **box = mw__lua_check_self(L, tname, function);
+    if (!*box)
+        (void)mw__lua_bad_argument(L, function, "self", "it has been collected: the Lua state is being closed");
+    return *box;
+}
+
 /* ---- Options ----------------------------------------------------------------------------------------------------- */
 
 static bool swapped(const char *a, const char *b, size_t i, size_t j) {

@@ -166,7 +166,8 @@ static int registry_on_connection(lua_State *L) {
 
 static int listener_close(lua_State *L) {
     listener **box = mw__lua_check_self(L, CLASS, "close");
-    close_listener(*box, true);
+    if (*box)
+        close_listener(*box, true);
     return 0;
 }
 

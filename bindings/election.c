@@ -13,6 +13,7 @@ typedef struct lua_election {
     mw_process *process;
     mw_await *waiters;
     mw_notice deposed;
+    size_t refs;   /* its userdata, and who waits to lead */
     int64_t token; /* 0 when not leading */
     int status;    /* why it stays out */
     mw_error error;
@@ -20,6 +21,11 @@ typedef struct lua_election {
     size_t path_len;
     char path[];
 } lua_election;
+
+static void unref(lua_election *self) {
+    if (--self->refs == 0)
+        free(self);
+}
 
 static void wake(lua_election *self) {
     for (mw_await *await; (await = self->waiters);) {
@@ -72,7 +78,7 @@ static void close_member(mw_member *member) {
 }
 
 static lua_election *check_election(lua_State *L, const char *function) {
-    return *(lua_election **)mw__lua_check_self(L, MW_CLASS_ELECTION, function);
+    return mw__lua_check_box(L, MW_CLASS_ELECTION, function);
 }
 
 /* stand(registry, path, record, on_deposed): what `elect` begins with. */
@@ -92,6 +98,7 @@ static int core_stand(lua_State *L) {
     lua_election *self = calloc(1, sizeof *self + path.len + 1);
     if (!self)
         return luaL_error(L, "not enough memory");
+    self->refs = 1;
     self->lua = registry->lua;
     self->process = registry->process;
     self->path_len = path.len;
@@ -111,7 +118,9 @@ static int core_stand(lua_State *L) {
 }
 
 static int election_close(lua_State *L) {
-    close_election(check_election(L, "close"));
+    lua_election **box = mw__lua_check_self(L, MW_CLASS_ELECTION, "close");
+    if (*box)
+        close_election(*box);
     return 0;
 }
 
@@ -121,7 +130,7 @@ static int election_gc(lua_State *L) {
     if (!self || mw__lua_forked(self->lua))
         return 0;
     close_election(self);
-    free(self);
+    unref(self);
     *box = NULL;
     return 0;
 }
@@ -130,7 +139,7 @@ static int election_gc(lua_State *L) {
 
 typedef struct lead_await {
     mw_await await;
-    lua_election *owner; /* at 1 of the stack: there as long as it waits */
+    lua_election *owner; /* counted */
     mw_timer timer;
     bool timed_out;
 } lead_await;
@@ -146,6 +155,7 @@ static void leave(lead_await *self) {
 static void lead_release(mw_await *await) {
     lead_await *self = (lead_await *)(void *)await;
     mw_timer_stop(self->owner->process->host, &self->timer);
+    unref(self->owner);
 }
 
 static void lead_drop(mw_await *await) {
@@ -170,15 +180,15 @@ static int lead_finish(lua_State *L, mw_await *await) {
         owner->waiters = await;
         return mw__lua_wait(L, owner->process, await);
     }
-    bool timed_out = self->timed_out;
-    mw__lua_await_free(await);
-    if (owner->token) {
+    int count = 1;
+    if (owner->token)
         lua_pushinteger(L, owner->token);
-        return 1;
-    }
-    if (timed_out)
-        return mw__lua_failure(L, MW_ETIMEOUT, "not elected in time", path, owner->backend);
-    return mw__lua_failure(L, owner->status, owner->error.message, path, owner->backend);
+    else if (self->timed_out)
+        count = mw__lua_failure(L, MW_ETIMEOUT, "not elected in time", path, owner->backend);
+    else
+        count = mw__lua_failure(L, owner->status, owner->error.message, path, owner->backend);
+    mw__lua_await_free(await);
+    return count;
 }
 
 static int election_wait(lua_State *L) {
@@ -192,6 +202,7 @@ static int election_wait(lua_State *L) {
     if (!self)
         return luaL_error(L, "not enough memory");
     self->owner = owner;
+    owner->refs++;
     self->await.release = lead_release;
     self->timer.fire = lead_late;
     if (owner->token || owner->status)
@@ -218,7 +229,7 @@ static int election_leader(lua_State *L) {
     lua_settop(L, 1);
     (void)lua_getiuservalue(L, 1, 1);
     mw_lua_registry *registry = *(mw_lua_registry **)lua_touserdata(L, -1);
-    if (!registry->registry)
+    if (!registry || !registry->registry)
         return mw__lua_closed(L, "leader");
     lua_settop(L, 1);
     (void)lua_pushfstring(L, "%s/leader", self->path); /* at 2, where errors look for the path */
@@ -266,7 +277,7 @@ const mw_lock *mw__lua_to_guard(lua_State *L, int index, bool *ret_is_guard) {
     if (!box)
         return lock;
     *ret_is_guard = true;
-    return (*box)->election ? mw_election_lock((*box)->election) : NULL;
+    return *box && (*box)->election ? mw_election_lock((*box)->election) : NULL;
 }
 
 void mw__lua_election_open(lua_State *L) {

@@ -221,6 +221,9 @@ void mw__lua_check_function(lua_State *L, int index, const char *function, const
 mw_time mw__lua_check_duration(lua_State *L, int index, const char *function, const char *name);
 /* The userdata of class `tname` at 1, for methods. */
 void *mw__lua_check_self(lua_State *L, const char *tname, const char *function);
+/* The same for a userdata that holds one pointer: that pointer. At the end of a state userdata are finalised, and their
+ * pointers cleared, before the tasks that still use them have ended. */
+void *mw__lua_check_box(lua_State *L, const char *tname, const char *function);
 
 typedef enum mw_option_kind {
     MW_OPTION_DURATION, /* mw_time */

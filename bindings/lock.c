@@ -14,6 +14,7 @@ typedef struct lua_lock {
     mw_process *process;
     acquire_await *attempt; /* who waits for the present one; NULL: nobody does any more */
     mw_notice lost;
+    size_t refs; /* its userdata, and each attempt */
     char backend[32];
     size_t path_len;
     char path[];
@@ -21,11 +22,16 @@ typedef struct lua_lock {
 
 struct acquire_await {
     mw_await await;
-    lua_lock *owner; /* NULL once that is gone */
+    lua_lock *owner; /* counted */
     int status;
     int64_t token;
     mw_error error;
 };
+
+static void unref(lua_lock *self) {
+    if (--self->refs == 0)
+        free(self);
+}
 
 /* ---- What the core tells ----------------------------------------------------------------------------------------- */
 
@@ -75,7 +81,7 @@ static void close_member(mw_member *member) {
 }
 
 static lua_lock *check_lock(lua_State *L, const char *function) {
-    return *(lua_lock **)mw__lua_check_self(L, MW_CLASS_LOCK, function);
+    return mw__lua_check_box(L, MW_CLASS_LOCK, function);
 }
 
 typedef struct lock_options {
@@ -103,6 +109,7 @@ static int registry_lock(lua_State *L) {
     lua_lock *self = calloc(1, sizeof *self + path.len + 1);
     if (!self)
         return luaL_error(L, "not enough memory");
+    self->refs = 1;
     self->lua = registry->lua;
     self->process = registry->process;
     self->path_len = path.len;
@@ -122,7 +129,9 @@ static int registry_lock(lua_State *L) {
 }
 
 static int lock_close(lua_State *L) {
-    close_lock(check_lock(L, "close"));
+    lua_lock **box = mw__lua_check_self(L, MW_CLASS_LOCK, "close");
+    if (*box)
+        close_lock(*box);
     return 0;
 }
 
@@ -132,12 +141,16 @@ static int lock_gc(lua_State *L) {
     if (!self || mw__lua_forked(self->lua))
         return 0;
     close_lock(self);
-    free(self);
+    unref(self);
     *box = NULL;
     return 0;
 }
 
 /* ---- Acquiring --------------------------------------------------------------------------------------------------- */
+
+static void acquire_release(mw_await *await) {
+    unref(((acquire_await *)(void *)await)->owner);
+}
 
 /* Nobody waits any more: what has been or is being acquired for it goes back. */
 static void acquire_drop(mw_await *await) {
@@ -152,22 +165,19 @@ static void acquire_drop(mw_await *await) {
     mw__lua_await_free(await);
 }
 
-/* The lock is at 1, so it is still there. */
 static int acquire_finish(lua_State *L, mw_await *await) {
     acquire_await *attempt = (acquire_await *)(void *)await;
-    lua_lock *self = attempt->owner;
-    int status = attempt->status;
-    int64_t token = attempt->token;
-    mw_error error = attempt->error;
+    const lua_lock *self = attempt->owner;
+    int count = 1;
+    if (attempt->status == MW_OK && !(self->lock && mw_lock_held(self->lock))) /* between the grant and now */
+        attempt->status = mw_fail(&attempt->error, MW_ESESSION_LOST, "the lock was lost as soon as it was held");
+    if (attempt->status == MW_OK)
+        lua_pushinteger(L, attempt->token);
+    else
+        count = mw__lua_failure(L, attempt->status, attempt->error.message, (mw_str){self->path, self->path_len},
+                                self->backend);
     mw__lua_await_free(await);
-    if (status == MW_OK && !(self->lock && mw_lock_held(self->lock))) { /* lost between the grant and now */
-        status = MW_ESESSION_LOST;
-        (void)mw_fail(&error, status, "the lock was lost as soon as it was held");
-    }
-    if (status != MW_OK)
-        return mw__lua_failure(L, status, error.message, (mw_str){self->path, self->path_len}, self->backend);
-    lua_pushinteger(L, token);
-    return 1;
+    return count;
 }
 
 typedef struct acquire_options {
@@ -193,6 +203,8 @@ static int lock_acquire(lua_State *L) {
     if (!attempt)
         return luaL_error(L, "not enough memory");
     attempt->owner = self;
+    attempt->await.release = acquire_release;
+    self->refs++;
     mw_error err;
     mw_time timeout = options.timeout ? options.timeout : 1; /* 0 means for ever to the core */
     int status = mw_lock_acquire(self->lock, timeout, options.try, &err);
@@ -238,7 +250,7 @@ static int lock_index(lua_State *L) {
 const mw_lock *mw__lua_to_lock(lua_State *L, int index, bool *ret_is_lock) {
     lua_lock **box = luaL_testudata(L, index, MW_CLASS_LOCK);
     *ret_is_lock = box != NULL;
-    return box ? (*box)->lock : NULL;
+    return box && *box ? (*box)->lock : NULL;
 }
 
 void mw__lua_lock_open(lua_State *L) {

@@ -15,6 +15,7 @@ typedef struct lua_registration {
     mw_process *process;
     mw_await *waiter;
     int self_ref;
+    size_t refs;   /* its userdata, and who waits for it to be visible */
     bool answered; /* the first time */
     int status;
     mw_error error;
@@ -25,8 +26,13 @@ typedef struct lua_registration {
 
 typedef struct visible_await {
     mw_await await;
-    lua_registration *owner; /* anchored by self_ref until it is closed, and at the top of the stack after that */
+    lua_registration *owner; /* counted */
 } visible_await;
+
+static void unref(lua_registration *self) {
+    if (--self->refs == 0)
+        free(self);
+}
 
 static void answer(lua_registration *self) {
     self->answered = true;
@@ -69,7 +75,11 @@ static void close_member(mw_member *member) {
 }
 
 static lua_registration *check_registration(lua_State *L, const char *function) {
-    return *(lua_registration **)mw__lua_check_self(L, MW_CLASS_REGISTRATION, function);
+    return mw__lua_check_box(L, MW_CLASS_REGISTRATION, function);
+}
+
+static void visible_release(mw_await *await) {
+    unref(((visible_await *)(void *)await)->owner);
 }
 
 static void visible_drop(mw_await *await) {
@@ -83,13 +93,16 @@ static void visible_drop(mw_await *await) {
 /* The handle is at 4. */
 static int visible_finish(lua_State *L, mw_await *await) {
     lua_registration *self = ((visible_await *)(void *)await)->owner;
-    mw__lua_await_free(await);
+    int count = 1;
     if (self->status == MW_OK) {
         lua_settop(L, 4);
-        return 1;
+    } else {
+        close_registration(self);
+        count =
+            mw__lua_failure(L, self->status, self->error.message, (mw_str){self->path, self->path_len}, self->backend);
     }
-    close_registration(self);
-    return mw__lua_failure(L, self->status, self->error.message, (mw_str){self->path, self->path_len}, self->backend);
+    mw__lua_await_free(await);
+    return count;
 }
 
 static lua_registration *new_registration(lua_State *L, const mw_lua_registry *registry, mw_str path) {
@@ -103,6 +116,7 @@ static lua_registration *new_registration(lua_State *L, const mw_lua_registry *r
         (void)luaL_error(L, "not enough memory");
         return NULL;
     }
+    self->refs = 1;
     self->lua = registry->lua;
     self->process = registry->process;
     self->self_ref = LUA_NOREF;
@@ -132,6 +146,8 @@ static int registry_register(lua_State *L) {
     if (!wait)
         return luaL_error(L, "not enough memory");
     wait->owner = self;
+    wait->await.release = visible_release;
+    self->refs++;
     mw_error err;
     int status = mw_register(registry->registry, path, value, timeout ? timeout : 1, &registration_events, self,
                              &self->registration, &err);
@@ -159,7 +175,9 @@ static int registration_set(lua_State *L) {
 }
 
 static int registration_close(lua_State *L) {
-    close_registration(check_registration(L, "close"));
+    lua_registration **box = mw__lua_check_self(L, MW_CLASS_REGISTRATION, "close");
+    if (*box)
+        close_registration(*box);
     return 0;
 }
 
@@ -169,7 +187,7 @@ static int registration_gc(lua_State *L) {
     if (!self || mw__lua_forked(self->lua))
         return 0;
     close_registration(self);
-    free(self);
+    unref(self);
     *box = NULL;
     return 0;
 }

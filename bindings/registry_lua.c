@@ -109,8 +109,7 @@ int mw__lua_closed(lua_State *L, const char *what) {
 }
 
 mw_lua_registry *mw__lua_check_registry(lua_State *L, const char *function) {
-    mw_lua_registry **box = mw__lua_check_self(L, MW_CLASS_REGISTRY, function);
-    return *box;
+    return mw__lua_check_box(L, MW_CLASS_REGISTRY, function);
 }
 
 static mw_lua_registry *push_registry(lua_State *L, mw_process *process, const char *backend) {
@@ -384,10 +383,10 @@ static int registry_close(lua_State *L) {
 
 /* A to-be-closed registry: awaited where that is possible. */
 static int registry_scope_end(lua_State *L) {
-    mw_lua_registry *registry = mw__lua_check_registry(L, "close");
-    mw_lua *lua = registry->lua;
-    if (!registry->registry)
+    mw_lua_registry *registry = *(mw_lua_registry **)mw__lua_check_self(L, MW_CLASS_REGISTRY, "close");
+    if (!registry || !registry->registry)
         return 0;
+    mw_lua *lua = registry->lua;
     mw__lua_registry_close(registry, DEFAULT_PATIENCE, false);
     bool stuck = registry->process->paused || registry->process->killed;
     bool can_wait = lua->current ? lua->current->co == L && lua_isyieldable(L) : !lua->looping && !stuck;

@@ -318,8 +318,7 @@ static void on_failed(void *arg, const mw_error *why) {
 /* ---- Methods ----------------------------------------------------------------------------------------------------- */
 
 static subscription *check_subscription(lua_State *L, const char *function) {
-    subscription **box = mw__lua_check_self(L, MW_CLASS_SUBSCRIPTION, function);
-    return *box;
+    return mw__lua_check_box(L, MW_CLASS_SUBSCRIPTION, function);
 }
 
 typedef struct options {
@@ -395,7 +394,9 @@ static int registry_subscribe(lua_State *L) {
 }
 
 static int subscription_close(lua_State *L) {
-    close_subscription(check_subscription(L, "close"));
+    subscription **box = mw__lua_check_self(L, MW_CLASS_SUBSCRIPTION, "close");
+    if (*box)
+        close_subscription(*box);
     return 0;
 }
 

@@ -197,7 +197,7 @@ static int txn_commit(lua_State *L) {
     (void)lua_getiuservalue(L, 1, REGISTRY);
     mw_lua_registry *registry = *(mw_lua_registry **)lua_touserdata(L, -1);
     lua_settop(L, 1);
-    if (!registry->registry)
+    if (!registry || !registry->registry)
         return mw__lua_closed(L, "commit");
     mw_step *steps = push_steps(L, self);
     for (size_t i = 0; i < self->count; i++) {

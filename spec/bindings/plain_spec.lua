@@ -44,6 +44,46 @@ describe("a plain script", function()
         assert.equal(0, code)
     end)
 
+    -- At the end of a state everything is finalised before the tasks that still use it have ended.
+    it("ends well while tasks hold and wait for locks, elections, events and registries", function()
+        local text, code = run [[
+            local mw = require "moonwatch"
+            local reg = assert(mw.open { backend = "memory" })
+            local ended = 0
+            local function hold(make)
+                mw.spawn(function()
+                    pcall(function()
+                        local _ <close> = make()
+                        mw.sleep(1000)
+                    end)
+                    pcall(reg.get, reg, "/x")
+                    ended = ended + 1
+                    if ended == 9 then
+                        print "all ended"
+                    end
+                end)
+            end
+            hold(function()
+                local lock = reg:lock("/l")
+                assert(lock:acquire())
+                return lock
+            end)
+            hold(function() return reg:subscribe("/l") end)
+            hold(function() return reg:elect("/e") end)
+            hold(function() return assert(reg:register("/r", "v")) end)
+            hold(function() return assert(mw.open { backend = "memory" }) end)
+            hold(function() return reg:on_connection(print) end)
+            mw.sleep(0.01)
+            local waiting, standing, sub = reg:lock("/l"), reg:elect("/e"), reg:subscribe("/q")
+            hold(function() waiting:acquire() end)
+            hold(function() standing:wait() end)
+            hold(function() for _ in sub:events() do end end)
+            mw.sleep(0.01)
+        ]]
+        assert.matches("all ended\n$", text)
+        assert.equal(0, code)
+    end)
+
     it("that fails shows its own error", function()
         local text, code = run [[
             local mw = require "moonwatch"
