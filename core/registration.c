@@ -242,7 +242,9 @@ static void look(mw_registration *reg) {
     if (status == MW_OK)
         return;
     op_ended(reg);
-    give_up(reg, status, &why);
+    reg->version = -1;
+    if (!finish_freed(reg))
+        give_up(reg, status, &why);
 }
 
 static void on_written(void *arg, const mw_result *result) {
@@ -369,9 +371,14 @@ void mw_registration_free(mw_registration *reg) {
         reg->freed = true;
         return;
     }
-    mw_call call = {0};
-    if (reg->told && reg->version >= 0 && mw__registry_connected(registry))
-        (void)mw_delete(registry, reg->path, reg->version, &call, NULL, NULL);
+    if (reg->told && reg->version >= 0 && mw__registry_connected(registry)) {
+        /* Another may have deleted ours and stand there with the same version before we hear of it. */
+        reg->freed = true;
+        stop_watching(reg);
+        mw__list_remove(&reg->turn);
+        look(reg);
+        return;
+    }
     release(reg);
 }
 
