@@ -15,7 +15,7 @@
 #include <uv.h>
 
 #define SIGNALS 3
-#define LAST_PATIENCE (5 * MW_SECOND)
+#define LAST_PATIENCE (1 * MW_SECOND) /* commands have withdrawn by then; what will not end is dropped */
 
 typedef struct program {
     uv_loop_t loop;
@@ -97,7 +97,7 @@ static const struct {
 
 static void on_signal(uv_signal_t *handle, int number) {
     program *self = handle->data;
-    if (!self->often && self->signalled++ && number != SIGHUP)
+    if (!self->often && number != SIGHUP && self->signalled++)
         _exit(128 + number); /* the user is out of patience: the server's timeout withdraws what we hold */
     if (self->handler == LUA_NOREF) {
         if (self->main)

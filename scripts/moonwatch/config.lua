@@ -2,48 +2,17 @@
 --
 -- Three layouts are read, with the same keys: the keys at the top of the file (then all of them must be ours), below
 -- `moonwatch:`, and below `streampark:`, as StreamPark documents it. Beside the last two, an application keeps its own.
+local mask = require "moonwatch.mask"
 local schema = require "moonwatch.schema"
+local settings = require "moonwatch.settings"
 local url = require "moonwatch.url"
 local yaml = require "moonwatch.yaml"
 
 local M = {}
 
---- What every backend takes, beside its own options.
-local common = {
-    namespace = { kind = "string", help = "what is put before every path" },
-    name = { kind = "string", help = "who we are, for those who list sessions" },
-    op_timeout = { kind = "duration", initial = "10s", help = "default deadline of an operation" },
-    wait = { kind = "duration", initial = "10s", help = "how long to wait for the first connection" },
-    trace = { kind = "boolean", initial = false, help = "log every call of the backend" },
-}
+local common, sections, builtin = settings.common, settings.sections, settings.builtin
 
-local share = { kind = "number", min = 0, max = 1000 }
-
-local sections = {
-    node = { kind = "map", keys = {
-        role = { kind = "string" },
-        address = { kind = "string", help = "host:port under which others reach us" },
-        id = { kind = "string", help = "in place of the MAC address" },
-        weight = { kind = "integer", min = 0, initial = 1 },
-        period = { kind = "duration", initial = "10s", help = "how often the record is written" },
-        busy = { kind = "map", keys = { cpu = share, memory = share, disk = share, average = share },
-            help = "busy above these; normal again below 0.9 of them" },
-        identity = { kind = "path", help = "file that lets a restart end its predecessor's session" },
-        meta = { kind = "free" },
-    } },
-    scripts = { kind = "list", of = { kind = "path" }, help = "run at start, in this order" },
-    on_script_error = { kind = "choice", of = { "stop", "skip" }, initial = "stop" },
-    stop_timeout = { kind = "duration", initial = "5s", help = "bound of the withdrawal at the end" },
-    task_budget = { kind = "duration", initial = "5s", help = "how long a task may run between two waits" },
-    memory_limit = { kind = "size", initial = "256MiB", help = "of all scripts together" },
-    log_level = { kind = "choice", of = { "debug", "info", "warn", "error" }, initial = "info" },
-    backend_path = { kind = "string", help = "directories of loadable backends, colon-separated" },
-    app = { kind = "free", help = "whatever the scripts want: mw.config.app" },
-}
-
-local builtin = { "memory", "sqlite", "mysql", "zookeeper" }
-
---- A backend's options as a description; nil, err when the backend cannot be loaded.
+-- A backend's options as a description; nil, err when the backend cannot be loaded.
 local function backend_spec(name, requirements)
     local list, err = requirements(name)
     if not list then
@@ -290,13 +259,13 @@ end
 --- The effective configuration as plain tables, secrets "***": what scripts see as `mw.config`.
 ---@return table
 function Config:view()
-    local view = { registry = schema.mask(self.registry, { kind = "map", keys = common }) }
+    local view = { registry = mask.typed(self.registry, { kind = "map", keys = common }) }
     view.registry.type = self.registry.type
     for name, block in pairs(self.backends) do
-        view.registry[name] = schema.mask(block, self.specs[name])
+        view.registry[name] = mask.typed(block, self.specs[name])
     end
     for name, spec in pairs(sections) do
-        view[name] = schema.mask(self[name], spec)
+        view[name] = mask.typed(self[name], spec)
     end
     return view
 end

@@ -6,7 +6,7 @@
 local core = require "moonwatch.core"
 local library = require "moonwatch"
 local reactions = require "moonwatch.reactions"
-local sandbox = require "moonwatch.sandbox"
+local startup = require "moonwatch.startup"
 
 ---@class moonwatch.Engine
 ---@field registry moonwatch.Registry?
@@ -42,59 +42,14 @@ end
 
 -- ---- Scripts --------------------------------------------------------------------------------------------------------
 
-local function read_source(file)
-    local handle, err = io.open(file, "r")
-    if not handle then
-        return nil, err
-    end
-    local source, why = handle:read "a"
-    handle:close()
-    return source, why and ("%s: %s"):format(file, why)
-end
-
-local function traceback(err)
-    if type(err) ~= "string" then
-        return err
-    end
-    local lines = { err }
-    for line in debug.traceback("", 2):gmatch "\n%s*(%S[^\n]*%.lua:%d+: in [^\n]*)" do
-        if not line:find("/moonwatch/", 1, true) then
-            lines[#lines + 1] = line
-        end
-    end
-    return table.concat(lines, "; ", 1, math.min(#lines, 6))
-end
-
---- Run `source` as script `name`. Its task lives on after its top level, with what that spawned. `ended(err)` is told
---- when the top level has ended.
+--- Run `source` as script `name`; `ended(err)` is told when its top level has ended.
 function Engine:run_script(source, name, ended)
-    local chunk, env = sandbox.compile(source, name, self.api)
-    local script = { name = name, env = env, state = chunk and "running" or "failed" }
-    table.insert(self.scripts, script)
-    if not chunk then
-        script.err = env
-        ended(env)
-        return script
-    end
-    script.task = core.spawn_apart(function()
-        script.started = true
-        local ok, err = xpcall(chunk, traceback, name)
-        script.state, script.err = ok and "done" or "failed", err
-        ended(not ok and err or nil)
-        if ok then
-            core.sleep(math.huge) -- the home of what it spawned
-        end
-    end)
-    return script
+    return startup.run(self, source, name, ended)
 end
 
+--- The same with a file.
 function Engine:load(file, ended)
-    local source, err = read_source(file)
-    if not source then
-        ended(err)
-        return { name = file, state = "failed", err = err }
-    end
-    return self:run_script(source, file, ended)
+    return startup.load(self, file, ended)
 end
 
 -- A script that failed: skip it, or remember why the start cannot succeed.
@@ -110,13 +65,6 @@ function Engine:script_failed(name, err)
     end
 end
 
--- A task that has started has gone on to its first wait, or to its end, when another one runs.
-local function await_first_wait(script)
-    while script.task and not script.started do
-        coroutine.yield()
-    end
-end
-
 --- Run the top level of each file up to its first wait. The failure of one, if any.
 function Engine:run_scripts(files)
     for _, file in ipairs(files) do
@@ -125,13 +73,13 @@ function Engine:run_scripts(files)
                 self:script_failed(file, err)
             end
         end)
-        await_first_wait(script)
+        startup.await_first_wait(script)
         if self.script_failure then
             return nil, self.script_failure
         end
     end
     for _, script in ipairs(self.scripts) do -- those that an embedding program has loaded
-        await_first_wait(script)
+        startup.await_first_wait(script)
     end
     return not self.script_failure, self.script_failure
 end
@@ -277,11 +225,15 @@ function Engine:close()
     end
     self.state = "closed"
     self.opened.open()
-    for i = #self.scripts, 1, -1 do
-        local task = self.scripts[i].task
-        if task then
-            task:cancel()
-            task:join { timeout = self.config.stop_timeout }
+    local late = core.now() + self.config.stop_timeout
+    for _, script in ipairs(self.scripts) do
+        if script.task then
+            script.task:cancel()
+        end
+    end
+    for _, script in ipairs(self.scripts) do
+        if script.task then
+            script.task:join { timeout = math.max(0, late - core.now()) }
         end
     end
     for i = #self.closers, 1, -1 do

@@ -81,6 +81,7 @@ describe("moonwatch run", function()
         assert.equal(1, #assert(registry:queue "/lock"))
         process.signal "TERM"
         assert.equal(0, process.code())
+        assert.is_nil(read("err"):find("error", 1, true), read "err")
         assert.same({}, assert(registry:list("/nodes/web", { fresh = true })))
         assert.same({}, assert(registry:queue "/lock"))
         assert.equal(1, #assert(registry:sessions()))
@@ -101,6 +102,15 @@ describe("moonwatch run", function()
         second.signal "INT"
         assert.equal(0, second.code())
         assert.equal("", read "id")
+    end)
+
+    it("ends within its bound though a script will not", function()
+        write("application.yaml", "registry: {type: memory}\nstop_timeout: 50ms\n")
+        write("a.lua", "print 'ready' while true do pcall(mw.sleep, 1) end")
+        local process = start "run a.lua"
+        process.says "ready"
+        process.signal "TERM"
+        assert.equal(0, process.code())
     end)
 
     it("does not start when a script cannot be loaded, and says where", function()

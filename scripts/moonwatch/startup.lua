@@ -1,0 +1,72 @@
+--- Startup scripts: each a task whose children live on after its top level, in an environment of its own.
+local core = require "moonwatch.core"
+local sandbox = require "moonwatch.sandbox"
+
+local M = {}
+
+local ours = debug.getinfo(1, "S").short_src:match "^(.*/)" or "moonwatch/"
+
+local function read_source(file)
+    local handle, err = io.open(file, "r")
+    if not handle then
+        return nil, err
+    end
+    local source, why = handle:read "a"
+    handle:close()
+    return source, why and ("%s: %s"):format(file, why)
+end
+
+local function traceback(err)
+    if type(err) ~= "string" then
+        return err
+    end
+    local lines = { err }
+    for line in debug.traceback("", 2):gmatch "\n%s*(%S[^\n]*%.lua:%d+: in [^\n]*)" do
+        if not line:find(ours, 1, true) then
+            lines[#lines + 1] = line
+        end
+    end
+    return table.concat(lines, "; ", 1, math.min(#lines, 6))
+end
+
+---@param engine moonwatch.Engine
+--- Run `source` as script `name`. Its task lives on after its top level, with what that spawned. `ended(err)` is told
+--- when the top level has ended.
+function M.run(engine, source, name, ended)
+    local chunk, env = sandbox.compile(source, name, engine.api)
+    local script = { name = name, env = env, state = chunk and "running" or "failed" }
+    table.insert(engine.scripts, script)
+    if not chunk then
+        script.err = env
+        ended(env)
+        return script
+    end
+    script.task = core.spawn_apart(function()
+        script.started = true
+        local ok, err = xpcall(chunk, traceback, name)
+        script.state, script.err = ok and "done" or "failed", err
+        ended(not ok and engine.state ~= "closed" and err or nil) -- at the end of all, being cancelled is no failure
+        if ok then
+            core.sleep(math.huge) -- the home of what it spawned
+        end
+    end)
+    return script
+end
+
+function M.load(engine, file, ended)
+    local source, err = read_source(file)
+    if not source then
+        ended(err)
+        return { name = file, state = "failed", err = err }
+    end
+    return M.run(engine, source, file, ended)
+end
+
+-- A task that has started has gone on to its first wait, or to its end, when another one runs.
+function M.await_first_wait(script)
+    while script.task and not script.started do
+        coroutine.yield()
+    end
+end
+
+return M
