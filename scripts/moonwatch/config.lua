@@ -12,7 +12,7 @@ local M = {}
 
 local common, sections, builtin = settings.common, settings.sections, settings.builtin
 
--- A backend's options as a description; nil, err when the backend cannot be loaded.
+--- A backend's options as a description; nil, err when the backend cannot be loaded.
 local function backend_spec(name, requirements)
     local list, err = requirements(name)
     if not list then

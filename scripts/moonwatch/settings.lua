@@ -38,6 +38,4 @@ M.sections = {
 --- Backends that are known by name even where they cannot be loaded.
 M.builtin = { "memory", "sqlite", "mysql", "zookeeper" }
 
--
-
 return M
