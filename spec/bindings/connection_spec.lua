@@ -46,6 +46,27 @@ describe("a stalled process", function()
         assert.is_true(at.lost < at.task and at.on_lost < at.task, table.concat(order, ", "))
     end)
 
+    it("hears lost first even when a task was about to go on as it stalled", function()
+        local order = {}
+        reg:on_connection(function(event)
+            table.insert(order, event.state)
+        end)
+        local wake
+        local task = host:spawn(function()
+            wake = mw.now() + 1.2345
+            mw.sleep(1.2345)
+            table.insert(order, "task")
+        end)
+        repeat
+            world:step()
+        until wake and world:now() >= wake
+        host:pause()
+        world:advance(60)
+        host:resume()
+        task:join()
+        assert.same({ "connected", "lost", "task" }, { table.unpack(order, 1, 3) })
+    end)
+
     it("finds its guarded txn refused", function()
         local outcome
         local task = host:spawn(function()
