@@ -178,7 +178,7 @@ static void ender_end(ender *e, int status) {
         zk_list_remove(&e->conn->enders, &e->link);
     if (e->done)
         e->done(e->arg, status, status == MW_OK ? NULL : &err);
-    explicit_bzero(&e->client, sizeof e->client);
+    explicit_bzero(e->client.passwd, sizeof e->client.passwd);
     free(e->addresses);
     free(e);
 }
