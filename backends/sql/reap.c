@@ -72,19 +72,20 @@ int mw__sql_end_session_row(mw__sql_worker *worker, mw_session_id id, const mw_s
     return status;
 }
 
-/* Server time must have advanced as ours did: a stepped clock or an outage expires nobody (DESIGN, section 3). */
-static bool clocks_agree(mw__sql_worker *worker, int64_t server_ms, int64_t patience_ms) {
+/* Server time must have advanced as ours did for `patience_ms`: a stepped clock or an outage expires nobody (DESIGN,
+ * section 3). Milliseconds until that is so, 0 = it is. */
+static int64_t patience_left(mw__sql_worker *worker, int64_t server_ms, int64_t patience_ms) {
     if (worker->driver->own_clock)
-        return true;
+        return 0;
     int64_t own_ms = (int64_t)(mw__sql_now() / MW_MS), offset = server_ms - own_ms;
     int64_t drift = offset - worker->clock_offset;
     int64_t tolerance = (int64_t)(worker->timeout / MW_MS) / 6;
     if (worker->steady_since == 0 || drift > tolerance || drift < -tolerance) {
         worker->steady_since = mw__sql_now();
         worker->clock_offset = offset;
-        return false;
     }
-    return (int64_t)((mw__sql_now() - worker->steady_since) / MW_MS) >= patience_ms;
+    int64_t steady_ms = (int64_t)((mw__sql_now() - worker->steady_since) / MW_MS);
+    return steady_ms >= patience_ms ? 0 : patience_ms - steady_ms;
 }
 
 static int look(mw__sql_worker *worker, scan *to, mw_error *err) {
@@ -106,10 +107,9 @@ static int look(mw__sql_worker *worker, scan *to, mw_error *err) {
     return status;
 }
 
-/* When to look again: as the next session runs out, not all processes at the same moment. Where a look costs a round
- * trip, the heartbeat is no reason for one. */
+/* When to look again before the next heartbeat: as the next session runs out, not all processes at the same moment. */
 static void plan_next(mw__sql_worker *worker, const scan *to) {
-    mw_time beat = worker->driver->own_clock ? worker->timeout / 3 : worker->timeout;
+    mw_time beat = worker->timeout / 3;
     worker->reap_at = mw__sql_now() + beat;
     if (to->next >= 0 && (mw_time)to->next * MW_MS < beat)
         worker->reap_at = mw__sql_now() + (mw_time)to->next * MW_MS + (1 + mw__sql_random(worker) % 8) * MW_MS;
@@ -119,19 +119,21 @@ int mw__sql_reap(mw__sql_worker *worker, mw_error *err) {
     scan to = {0};
     worker->reap_at = mw__sql_now() + worker->timeout / 3;
     int status = look(worker, &to, err);
-    int64_t own = (int64_t)(worker->timeout / MW_MS);
+    int64_t soonest = status == MW_OK ? patience_left(worker, to.clock, 0) : 0;
     for (size_t i = 0; status == MW_OK && i < to.count; i++) {
         const expired_session *session = &to.found[i];
-        int64_t patience = session->timeout > own ? session->timeout : own;
-        if (!clocks_agree(worker, to.clock, session->over ? 0 : patience) && !session->over)
+        int64_t left = session->over ? 0 : patience_left(worker, to.clock, session->timeout);
+        if (left > 0) {
+            soonest = soonest == 0 || left < soonest ? left : soonest;
             continue;
+        }
         mw_sql_value proof = mw__sql_int(session->expires);
         status = mw__sql_end_session_row(worker, (mw_session_id)session->id, &proof, false, err);
         if (status == MW_OK)
             worker->poll_wanted = true;
     }
-    if (status == MW_OK && to.count == 0 && !worker->driver->own_clock)
-        (void)clocks_agree(worker, to.clock, own);
+    if (to.count > 0) /* who comes after those is not known yet */
+        to.next = soonest;
     if (status == MW_OK)
         plan_next(worker, &to);
     return status;
