@@ -11,11 +11,13 @@
  *   reset-every MS        the same again and again; 0 = stop
  *   refuse | accept       stop and start listening
  *   swallow               swallow what the server sends from now on, on what is connected
- *   drop-reply N [OP]     ZooKeeper frames: swallow the Nth reply from now (to a request with opcode OP), then reset
- * that connection: the server has done it, the client will never be told stats                 "ok accepted A open O
- * bytes-up U bytes-down D dropped N"
+ *   drop-reply N [OP [OP]]
+ *                         ZooKeeper frames: swallow the Nth reply from now (to a request with one of the opcodes), then
+ *                         reset that connection: the server has done it, the client will never be told
+ *   session               ZooKeeper frames: "ok ID PASSWORD", both in hexadecimal, of the last handshake
+ *   stats                 "ok accepted A open O bytes-up U bytes-down D dropped N"
  *
- * Only drop-reply looks into the stream. */
+ * What looks into the stream changes nothing of it, so any protocol may pass. */
 #include <uv.h>
 
 #include <arpa/inet.h>
@@ -35,6 +37,9 @@ typedef struct chunk {
     char data[];
 } chunk;
 
+#define HEAD 12     /* length, xid, and the opcode or the half of a zxid */
+#define GREETING 40 /* length, protocol, timeout, session, and its password of sixteen bytes */
+
 /* One direction of a connection. */
 typedef struct flow {
     link *link;
@@ -42,8 +47,8 @@ typedef struct flow {
     chunk *first, **last;
     uint64_t latest; /* when the newest chunk is due: order is kept */
     bool swallow, down;
-    /* ZooKeeper frames: length and the first eight bytes of the frame at hand */
-    unsigned char head[12];
+    /* ZooKeeper frames: length and the first bytes of the frame at hand */
+    unsigned char head[GREETING];
     size_t head_len, frame_left;
     bool greeted, dropping;
 } flow;
@@ -69,7 +74,8 @@ struct proxy {
     uint64_t delay, jitter, seed;
     bool frozen, refusing;
     long drop_in;
-    int drop_op;
+    int drop_op, drop_op_too;
+    unsigned char session[GREETING]; /* of the last handshake */
     unsigned long accepted, open, up, down, dropped;
     char line[256];
     size_t line_len;
@@ -165,6 +171,10 @@ static uint32_t word(const unsigned char *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+static bool to_drop(const proxy *p, int op) {
+    return p->drop_op == 0 || op == p->drop_op || (p->drop_op_too != 0 && op == p->drop_op_too);
+}
+
 /* A frame's head is complete. The first frame of each direction is the handshake. */
 static void frame_begins(flow *f) {
     link *l = f->link;
@@ -173,9 +183,11 @@ static void frame_begins(flow *f) {
     int32_t second = (int32_t)word(f->head + 8);
     if (!f->greeted) {
         f->greeted = true;
+        if (f->down)
+            memcpy(p->session, f->head, GREETING);
     } else if (!f->down && xid > 0) {
         l->ops[xid % ASKED] = (int8_t)second;
-    } else if (f->down && xid > 0 && p->drop_in > 0 && (p->drop_op == 0 || l->ops[xid % ASKED] == p->drop_op)) {
+    } else if (f->down && xid > 0 && p->drop_in > 0 && to_drop(p, l->ops[xid % ASKED])) {
         f->dropping = --p->drop_in == 0;
     }
 }
@@ -192,10 +204,10 @@ static bool follow(flow *f, const char *data, size_t len) {
         f->head[f->head_len++] = (unsigned char)data[i++];
         if (f->head_len < 4)
             continue;
-        size_t body = word(f->head);
-        if (f->head_len < 12 && f->head_len < 4 + body)
+        size_t body = word(f->head), wanted = f->greeted ? HEAD : GREETING;
+        if (f->head_len < wanted && f->head_len < 4 + body)
             continue;
-        if (f->head_len == 12)
+        if (f->head_len == wanted)
             frame_begins(f);
         f->frame_left = 4 + body - f->head_len;
         f->head_len = 0;
@@ -322,8 +334,8 @@ static void refuse(proxy *p, bool refusing) {
 
 static bool obey(proxy *p, const char *line) {
     char verb[32] = "";
-    unsigned long a = 0, b = 0;
-    if (sscanf(line, "%31s %lu %lu", verb, &a, &b) < 1)
+    unsigned long a = 0, b = 0, c = 0;
+    if (sscanf(line, "%31s %lu %lu %lu", verb, &a, &b, &c) < 1)
         return false;
     if (strcmp(verb, "delay") == 0) {
         p->delay = a;
@@ -344,10 +356,19 @@ static bool obey(proxy *p, const char *line) {
     } else if (strcmp(verb, "drop-reply") == 0) {
         p->drop_in = (long)a;
         p->drop_op = (int)b;
-    } else if (strcmp(verb, "stats") != 0) {
+        p->drop_op_too = (int)c;
+    } else if (strcmp(verb, "stats") != 0 && strcmp(verb, "session") != 0) {
         return false;
     }
     return true;
+}
+
+static void print_session(const proxy *p) {
+    printf("ok ");
+    for (size_t i = 12; i < GREETING; i++)
+        if (i < 20 || i >= 24)
+            printf("%s%02x", i == 24 ? " " : "", p->session[i]);
+    printf("\n");
 }
 
 static void command(proxy *p, const char *line) {
@@ -356,6 +377,8 @@ static void command(proxy *p, const char *line) {
     else if (strncmp(line, "stats", 5) == 0)
         printf("ok accepted %lu open %lu bytes-up %lu bytes-down %lu dropped %lu\n", p->accepted, p->open, p->up,
                p->down, p->dropped);
+    else if (strncmp(line, "session", 7) == 0)
+        print_session(p);
     else
         printf("ok\n");
     fflush(stdout);

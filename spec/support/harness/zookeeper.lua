@@ -1,0 +1,130 @@
+-- ZooKeeper: a chroot of its own on a real server (spec/support/zookeeper_server.sh run), each client behind a proxy of its
+-- own (spec/support/tcp_proxy.c), by which it can be cut off.
+
+local uv = require "luv"
+local Real = require "support.harness.real"
+
+local CREATE2, MULTI, CLOSE_SESSION = 15, 14, -11
+
+local Proxy = {}
+Proxy.__index = Proxy
+
+--- Runs luv's loop until `done()`; the proxy answers within milliseconds.
+local function await(what, done)
+  local deadline = uv.hrtime() + 10e9
+  while not done() do
+    assert(uv.hrtime() < deadline, "waited in vain: " .. what)
+    uv.run "nowait"
+    uv.sleep(1)
+  end
+end
+
+function Proxy.start(target)
+  local self = setmetatable({ buffer = "" }, Proxy)
+  self.stdin, self.stdout = uv.new_pipe(false), uv.new_pipe(false)
+  self.handle = assert(uv.spawn(os.getenv "MOONWATCH_BUILD" .. "/spec/tcp_proxy", {
+    args = { tostring(target) }, stdio = { self.stdin, self.stdout, 2 },
+  }, function()
+    self.ended = true
+    self.handle:close()
+  end))
+  self.stdout:read_start(function(_, data) self.buffer = self.buffer .. (data or "") end)
+  self.port = self:line()
+  return self
+end
+
+function Proxy:line()
+  local line
+  await("the proxy", function()
+    line = self.buffer:match "^[^\n]*\n"
+    return line
+  end)
+  self.buffer = self.buffer:sub(#line + 1)
+  return line:sub(1, -2)
+end
+
+function Proxy:tell(command)
+  self.stdin:write(command .. "\n")
+  return assert(self:line():match "^ok ?(.*)$", command)
+end
+
+function Proxy:stop()
+  self.stdin:close()
+  await("the end of the proxy", function() return self.ended end)
+  self.stdout:close()
+  uv.run "nowait"
+end
+
+local ZooKeeper = setmetatable({}, Real)
+ZooKeeper.__index = ZooKeeper
+local count = 0
+
+function ZooKeeper:start()
+  count = count + 1
+  self.port = tonumber(assert(os.getenv "ZK_SERVERS", "ZK_SERVERS: run me beside a server"):match ":(%d+)")
+  self.root = ("/contract/%d-%d"):format(uv.os_getpid(), count)
+  self.proxies, self.cuts = {}, {}
+end
+
+function ZooKeeper:options()
+  local proxy = Proxy.start(self.port)
+  table.insert(self.proxies, proxy)
+  return {
+    backend = "zookeeper", servers = ("127.0.0.1:%s%s"):format(proxy.port, self.root), session_timeout = "10s",
+  }
+end
+
+function ZooKeeper:proxy_of(client)
+  local id = ("%016x"):format(assert(client:session()))
+  for _, proxy in ipairs(self.proxies) do
+    local session, password = proxy:tell("session"):match "(%x+) (%x+)"
+    if session == id then
+      return proxy, client:session(), password
+    end
+  end
+  error "no proxy knows this client's session"
+end
+
+function ZooKeeper:cut(client)
+  self.cuts[client] = self:proxy_of(client)
+  self.cuts[client]:tell "refuse"
+  self.cuts[client]:tell "reset"
+end
+
+function ZooKeeper:mend(client)
+  self.cuts[client]:tell "accept"
+end
+
+function ZooKeeper:lose_next_reply(client)
+  self:proxy_of(client):tell(("drop-reply 1 %d %d"):format(CREATE2, MULTI))
+end
+
+--- Takes the session over with its password, as a client that comes from another address would, and closes it.
+function ZooKeeper:expire(client)
+  local _, session, password = self:proxy_of(client)
+  password = password:gsub("%x%x", function(digits) return string.char(tonumber(digits, 16)) end)
+  local greeting = string.pack(">i4i8i4i8s4B", 0, 0, 10000, session, password, 0)
+  local tcp, answers = uv.new_tcp(), 0
+  tcp:connect("127.0.0.1", self.port, function()
+    tcp:read_start(function(err, data) answers = answers + ((err or not data) and 2 or 1) end)
+    tcp:write(string.pack(">s4", greeting))
+  end)
+  await("the session to move", function() return answers >= 1 end)
+  tcp:write(string.pack(">s4", string.pack(">i4i4", 1, CLOSE_SESSION)))
+  await("the session to end", function() return answers >= 2 end)
+  tcp:close()
+  uv.run "nowait"
+end
+
+--- The server keeps no log of changes: who comes back is told the present state anyhow.
+function ZooKeeper.forget_changes() end
+
+function ZooKeeper:finish()
+  for _, proxy in ipairs(self.proxies) do
+    proxy:stop()
+  end
+end
+
+return function()
+  return setmetatable({}, ZooKeeper)
+end
