@@ -116,9 +116,9 @@ void zk_session_up(mw_conn *conn) {
     info.resumed = conn->announced;
     info.server = mw_str_of(zoo_get_current_server(conn->zh));
     if (!conn->announced)
-        zk_log(conn, MW_LOG_INFO, "session %016llx on %s, timeout %llu ms (asked for %llu)",
-               (unsigned long long)info.id, info.server.data, (unsigned long long)(info.timeout / MW_MS),
-               (unsigned long long)(conn->options.session_timeout / MW_MS));
+        zk_log(conn, info.timeout == conn->options.session_timeout ? MW_LOG_DEBUG : MW_LOG_INFO,
+               "session %016llx on %s, timeout %llu ms (asked for %llu)", (unsigned long long)info.id, info.server.data,
+               (unsigned long long)(info.timeout / MW_MS), (unsigned long long)(conn->options.session_timeout / MW_MS));
     conn->announced = conn->up_told = true;
     conn->phase = ZK_UP;
     conn->probed = conn->renewed = mw_host_now(conn->host);
