@@ -175,6 +175,7 @@ void zk_conn_end(mw_conn *conn) {
     zk_feeds_free(conn);
     zk_pump_stop(conn);
     zk_parents_release(conn);
+    zk_entries_release(conn);
     zk_table_release(&conn->writing);
     void (*closed)(void *arg) = conn->events->closed;
     void *arg = conn->events_arg;

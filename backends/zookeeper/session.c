@@ -152,6 +152,7 @@ void zk_session_forget(mw_conn *conn) {
     conn->session = (mw_session_info){0};
     conn->announced = conn->unmarked = false;
     conn->zxid = 0;
+    zk_entries_release(conn);
     memset(conn->slots, 0, sizeof conn->slots);
     memset(conn->sends, 0, sizeof conn->sends);
 }

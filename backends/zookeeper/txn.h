@@ -44,6 +44,10 @@ struct zk_txn {
     int ask_rc;
 };
 
+/* look.c: ask what must be known; txn->looking counts the answers to come, txn->blocked means that it is too early. */
+void zk_look_around(zk_op *op);
+mw_session_id zk_wanted_owner(const zk_op *op, const mw_write *write);
+
 /* Report success: `revision` is the transaction's zxid. */
 void zk_txn_done(zk_op *op, int64_t revision);
 void zk_txn_release_slot(zk_op *op);

@@ -31,115 +31,6 @@ void zk_txn_release_slot(zk_op *op) {
     op->txn->slot = 0;
 }
 
-/* ---- Looking */
-
-static bool made_here(const zk_txn *txn, size_t before, const char *parent) {
-    for (size_t i = 0; i < before; i++)
-        if (strcmp(txn->steps[i].path, parent) == 0)
-            return true;
-    return false;
-}
-
-static void looked_enough(zk_op *op) {
-    op->waiting--;
-    if (--op->txn->looking == 0) {
-        if (!op->request)
-            zk_op_release(op);
-        else
-            zk_drain(op->conn);
-    }
-}
-
-static void note_look(zk_op *op, int rc) {
-    if (rc != ZOK && rc != ZNONODE && op->txn->look_rc == ZOK)
-        op->txn->look_rc = rc;
-}
-
-static void looked(int rc, const struct Stat *stat, const void *data) {
-    zk_step *step = (zk_step *)data;
-    zk_op *op = step->op;
-    zk_heard(op->conn);
-    note_look(op, rc);
-    step->look = rc == ZOK ? ZK_PRESENT : ZK_ABSENT;
-    if (rc == ZOK) {
-        step->seen = *stat;
-        zk_saw(op->conn, stat);
-    }
-    looked_enough(op);
-}
-
-static void parents_made(void *data, int rc) {
-    zk_op *op = data;
-    note_look(op, rc);
-    looked_enough(op);
-}
-
-static void parent_looked(int rc, const struct Stat *stat, const void *data) {
-    zk_step *step = (zk_step *)data;
-    zk_op *op = step->op;
-    zk_heard(op->conn);
-    note_look(op, rc);
-    char parent[ZK_PATH_MAX];
-    (void)zk_parent(step->path, parent);
-    if (rc == ZOK || rc == ZNONODE)
-        zk_parent_remember(op->conn, parent);
-    if (rc != ZNONODE || !op->request) {
-        looked_enough(op);
-        return;
-    }
-    rc = zk_send_parents(op->conn, step->path, parents_made, op);
-    if (rc != ZOK) {
-        note_look(op, rc);
-        looked_enough(op);
-    }
-}
-
-static void look(zk_step *step, const char *path, stat_completion_t done) {
-    zk_op *op = step->op;
-    int rc = zk_send_exists(op->conn, path, false, done, step);
-    note_look(op, rc);
-    if (rc != ZOK)
-        return;
-    op->waiting++;
-    op->txn->looking++;
-}
-
-/* Is a write to this path before us, sent or not? A put can only look after it. */
-static bool written_before_us(const zk_step *step) {
-    const zk_op *op = step->op;
-    for (zk_key *key = zk_table_find(&op->conn->writing, step->path); key; key = key->next) {
-        const zk_step *other = mw_container(key, zk_step, key);
-        if (other->op != op && other->op->number < op->number && strcmp(other->path, step->path) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool must_wait(const zk_op *op) {
-    for (size_t i = 0; i < op->txn->count; i++)
-        if (op->request->writes[i].kind == MW_PUT && written_before_us(&op->txn->steps[i]))
-            return true;
-    return false;
-}
-
-static void look_around(zk_op *op) {
-    zk_txn *txn = op->txn;
-    char parent[ZK_PATH_MAX];
-    txn->blocked = must_wait(op);
-    if (txn->blocked)
-        return;
-    for (size_t i = 0; i < txn->count; i++) {
-        const mw_write *write = &op->request->writes[i];
-        zk_step *step = &txn->steps[i];
-        if (write->kind == MW_PUT)
-            look(step, step->path, looked);
-        if ((write->kind == MW_PUT || write->kind == MW_CREATE) && zk_parent(step->path, parent) &&
-            !zk_parent_known(op->conn, parent) && !made_here(txn, i, parent))
-            look(step, parent, parent_looked);
-    }
-    op->conn->stats.round_trips += txn->looking > 0;
-}
-
 static size_t packet_size(const mw_conn *conn, const mw_request *request) {
     size_t size = 2 * OP_OVERHEAD + 64;
     for (size_t i = 0; i < request->write_count; i++)
@@ -184,7 +75,7 @@ int zk_txn_prepare(zk_op *op, mw_error *err) {
         if (zk_table_add(&conn->writing, &txn->steps[i].key) != MW_OK)
             txn->steps[i].key.path = NULL;
     }
-    look_around(op);
+    zk_look_around(op);
     return MW_OK;
 }
 
@@ -192,7 +83,7 @@ int zk_txn_prepare(zk_op *op, mw_error *err) {
 
 bool zk_txn_ready(zk_op *op) {
     if (op->txn->blocked)
-        look_around(op);
+        zk_look_around(op);
     if (op->txn->blocked || op->txn->looking > 0)
         return false;
     if (op->conn->unmarked)
@@ -203,16 +94,12 @@ bool zk_txn_ready(zk_op *op) {
     return false;
 }
 
-static mw_session_id wanted_owner(const zk_op *op, const mw_write *write) {
-    return write->ephemeral ? op->conn->session.id : 0;
-}
-
 /* The first PUT that would take what is another's; -1 = none. */
 static int conflicting_put(const zk_op *op) {
     for (size_t i = 0; i < op->txn->count; i++) {
         const mw_write *write = &op->request->writes[i];
         const zk_step *step = &op->txn->steps[i];
-        if (write->kind == MW_PUT && step->look == ZK_PRESENT && zk_owner(&step->seen) != wanted_owner(op, write))
+        if (write->kind == MW_PUT && step->look == ZK_PRESENT && zk_owner(&step->seen) != zk_wanted_owner(op, write))
             return (int)i;
     }
     return -1;
@@ -338,6 +225,14 @@ int zk_txn_send(zk_op *op) {
 
 /* ---- Answers */
 
+static void remember(zk_op *op, const mw_write *write, const zk_step *step, const mw_written *written) {
+    if (write->kind == MW_DELETE)
+        zk_entry_forget(op->conn, step->path);
+    else if (written->created != 0)
+        zk_entry_remember(op->conn, step->path,
+                          (zk_known){(int32_t)written->version, written->created, written->owner});
+}
+
 void zk_txn_done(zk_op *op, int64_t revision) {
     mw_request *request = op->request;
     for (size_t i = 0; request && i < op->txn->count && request->written; i++) {
@@ -348,7 +243,8 @@ void zk_txn_done(zk_op *op, int64_t revision) {
         if (stat->czxid != 0)
             *written = (mw_written){stat->version, revision, stat->czxid, zk_owner(stat)};
         else if (write->kind == MW_CREATE || write->kind == MW_PUT)
-            *written = (mw_written){0, revision, revision, wanted_owner(op, write)};
+            *written = (mw_written){0, revision, revision, zk_wanted_owner(op, write)};
+        remember(op, write, &op->txn->steps[i], written);
     }
     zk_op_end(op, MW_OK, NULL);
 }
@@ -364,7 +260,7 @@ static void try_again(zk_op *op) {
     zk_list_move(&rest, &op->conn->pending);
     zk_op_move(op, &op->conn->pending);
     zk_list_move(&op->conn->pending, &rest);
-    look_around(op);
+    zk_look_around(op);
     zk_drain(op->conn);
 }
 
@@ -398,6 +294,30 @@ static bool worth_another_try(zk_op *op, size_t index, int rc) {
     return write->kind == MW_PUT && (rc == ZBADVERSION || rc == ZNONODE || rc == ZNODEEXISTS);
 }
 
+static void swept(void *data, int rc, bool removed) {
+    zk_op *op = data;
+    op->waiting--;
+    if (!op->request)
+        zk_op_release(op);
+    else if (zk_is_lost(rc) || op->conn->phase != ZK_UP)
+        zk_op_end(op, MW_EDISCONNECTED, NULL); /* the write was refused before */
+    else if (removed)
+        try_again(op);
+    else
+        zk_op_end(op, MW_ENOT_EMPTY, NULL);
+}
+
+/* What we delete may have no children but the nodes of locks that nobody uses. */
+static bool worth_a_sweep(zk_op *op, size_t index, int rc) {
+    if (op->request->writes[index].kind != MW_DELETE || rc != ZNOTEMPTY || op->txn->attempts >= ATTEMPTS ||
+        op->conn->phase != ZK_UP || zk_sweep(op->conn, op->txn->steps[index].path, swept, op) != ZOK)
+        return false;
+    zk_op_move(op, NULL);
+    op->waiting++;
+    op->request->failed_write = index;
+    return true;
+}
+
 static int refusal_status(const mw_write *write, int rc) {
     if (write->kind == MW_CHECK_LOCK && rc == ZNONODE)
         return MW_EFENCED;
@@ -409,6 +329,9 @@ static void refused(zk_op *op, size_t index, int rc) {
         zk_op_end(op, MW_OK, NULL);
         return;
     }
+    zk_entry_forget(op->conn, op->txn->steps[index].path);
+    if (worth_a_sweep(op, index, rc))
+        return;
     if (worth_another_try(op, index, rc)) {
         try_again(op);
         return;

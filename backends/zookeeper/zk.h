@@ -101,6 +101,7 @@ struct mw_conn {
     size_t reading, watched_bytes;
     zk_list walks;
     zk_table parents; /* directories that exist, as far as we know */
+    zk_table entries; /* that we wrote */
     zk_table writing; /* paths of writes that have not ended */
     uint64_t last_number;
     zk_list enders;
@@ -189,11 +190,25 @@ void zk_slot_path(const mw_conn *conn, unsigned slot, char ret_path[ZK_PATH_MAX]
 int zk_slot_take(mw_conn *conn); /* 0 = none free */
 void zk_slot_give(mw_conn *conn, int slot);
 
-/* ---- parents.c: directories that exist, as far as we know */
+/* ---- known.c: what we remember of the tree */
 bool zk_parent_known(const mw_conn *conn, const char *path);
 void zk_parent_remember(mw_conn *conn, const char *path);
 void zk_parent_forget(mw_conn *conn, const char *path);
 void zk_parents_release(mw_conn *conn);
+
+typedef struct zk_known {
+    int32_t version;
+    int64_t created;
+    mw_session_id owner;
+} zk_known;
+
+const zk_known *zk_entry_known(const mw_conn *conn, const char *path);
+void zk_entry_remember(mw_conn *conn, const char *path, zk_known known);
+void zk_entry_forget(mw_conn *conn, const char *path);
+void zk_entries_release(mw_conn *conn);
+
+/* ---- sweep.c: remove the nodes of unused locks below `path`; `removed` tells whether there were any */
+int zk_sweep(mw_conn *conn, const char *path, void (*done)(void *data, int rc, bool removed), void *data);
 
 /* ---- send.c: the client's asynchronous calls, counted and stamped. 0, or a code of the client when it was not sent.
  * Each completion begins with zk_heard(). */

@@ -116,6 +116,12 @@ function ZooKeeper:expire(client)
   uv.run "nowait"
 end
 
+--- The server stands still; its clock does not.
+function ZooKeeper.outage(_, on)
+  local file <close> = assert(io.open(os.getenv "ZK_DIR" .. "/1.pid"))
+  assert(uv.kill(file:read "n", on and "sigstop" or "sigcont"))
+end
+
 --- The server keeps no log of changes: who comes back is told the present state anyhow.
 function ZooKeeper.forget_changes() end
 

@@ -1,0 +1,126 @@
+/* What a write must know before it can be sent: what is there under its puts, and whether the parents of its creates
+ * are. */
+#include "txn.h"
+
+mw_session_id zk_wanted_owner(const zk_op *op, const mw_write *write) {
+    return write->ephemeral ? op->conn->session.id : 0;
+}
+
+static bool made_here(const zk_txn *txn, size_t before, const char *parent) {
+    for (size_t i = 0; i < before; i++)
+        if (strcmp(txn->steps[i].path, parent) == 0)
+            return true;
+    return false;
+}
+
+static void looked_enough(zk_op *op) {
+    op->waiting--;
+    if (--op->txn->looking == 0) {
+        if (!op->request)
+            zk_op_release(op);
+        else
+            zk_drain(op->conn);
+    }
+}
+
+static void note_look(zk_op *op, int rc) {
+    if (rc != ZOK && rc != ZNONODE && op->txn->look_rc == ZOK)
+        op->txn->look_rc = rc;
+}
+
+static void looked(int rc, const struct Stat *stat, const void *data) {
+    zk_step *step = (zk_step *)data;
+    zk_op *op = step->op;
+    zk_heard(op->conn);
+    note_look(op, rc);
+    step->look = rc == ZOK ? ZK_PRESENT : ZK_ABSENT;
+    if (rc == ZOK) {
+        step->seen = *stat;
+        zk_saw(op->conn, stat);
+    }
+    looked_enough(op);
+}
+
+static void parents_made(void *data, int rc) {
+    zk_op *op = data;
+    note_look(op, rc);
+    looked_enough(op);
+}
+
+static void parent_looked(int rc, const struct Stat *stat, const void *data) {
+    zk_step *step = (zk_step *)data;
+    zk_op *op = step->op;
+    zk_heard(op->conn);
+    note_look(op, rc);
+    char parent[ZK_PATH_MAX];
+    (void)zk_parent(step->path, parent);
+    if (rc == ZOK || rc == ZNONODE)
+        zk_parent_remember(op->conn, parent);
+    if (rc != ZNONODE || !op->request) {
+        looked_enough(op);
+        return;
+    }
+    rc = zk_send_parents(op->conn, step->path, parents_made, op);
+    if (rc != ZOK) {
+        note_look(op, rc);
+        looked_enough(op);
+    }
+}
+
+static void look(zk_step *step, const char *path, stat_completion_t done) {
+    zk_op *op = step->op;
+    int rc = zk_send_exists(op->conn, path, false, done, step);
+    note_look(op, rc);
+    if (rc != ZOK)
+        return;
+    op->waiting++;
+    op->txn->looking++;
+}
+
+/* Is a write to this path before us, sent or not? A put can only look after it. */
+static bool written_before_us(const zk_step *step) {
+    const zk_op *op = step->op;
+    for (zk_key *key = zk_table_find(&op->conn->writing, step->path); key; key = key->next) {
+        const zk_step *other = mw_container(key, zk_step, key);
+        if (other->op != op && other->op->number < op->number && strcmp(other->path, step->path) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool must_wait(const zk_op *op) {
+    for (size_t i = 0; i < op->txn->count; i++)
+        if (op->request->writes[i].kind == MW_PUT && written_before_us(&op->txn->steps[i]))
+            return true;
+    return false;
+}
+
+/* The first try of a put trusts what we remember of our own last write. */
+static bool recall(zk_step *step, const mw_write *write) {
+    const zk_known *known = step->op->txn->attempts == 0 ? zk_entry_known(step->op->conn, step->path) : NULL;
+    if (!known || known->owner != zk_wanted_owner(step->op, write))
+        return false;
+    step->look = ZK_PRESENT;
+    step->seen =
+        (struct Stat){.version = known->version, .czxid = known->created, .ephemeralOwner = (int64_t)known->owner};
+    return true;
+}
+
+void zk_look_around(zk_op *op) {
+    zk_txn *txn = op->txn;
+    char parent[ZK_PATH_MAX];
+    txn->blocked = must_wait(op);
+    if (txn->blocked)
+        return;
+    for (size_t i = 0; i < txn->count; i++) {
+        const mw_write *write = &op->request->writes[i];
+        zk_step *step = &txn->steps[i];
+        bool recalled = write->kind == MW_PUT && recall(step, write);
+        if (write->kind == MW_PUT && !recalled)
+            look(step, step->path, looked);
+        if (!recalled && (write->kind == MW_PUT || write->kind == MW_CREATE) && zk_parent(step->path, parent) &&
+            !zk_parent_known(op->conn, parent) && !made_here(txn, i, parent))
+            look(step, parent, parent_looked);
+    }
+    op->conn->stats.round_trips += txn->looking > 0;
+}
