@@ -17,8 +17,9 @@ struct zk_node {
     uint32_t stamp;            /* of the listing that named it last */
     unsigned reading;
     bool want_data, want_kids;
-    bool lock;  /* the node of a lock: told only while it has children that are entries */
-    bool shown; /* it has */
+    bool missing; /* was not there when its value was read; a listing may name it again */
+    bool lock;    /* the node of a lock: told only while it has children that are entries */
+    bool shown;   /* it has */
     char path[];
 };
 

@@ -173,7 +173,9 @@ static void data_arrived(int rc, const char *value, int len, const struct Stat *
             node->want_kids = true;
     } else if (rc == ZNONODE && node == f->root) {
         await_root(node);
-    } else if (rc != ZNONODE) { /* a child that went is missed by its parent's listing, whose watch has fired, too */
+    } else if (rc == ZNONODE) {
+        node->missing = true; /* the parent's watch has fired, too: its listing tells whether it is there again */
+    } else {
         zk_feed_fail(f, rc, node->path);
     }
     rest(f, node);
@@ -199,8 +201,9 @@ static void name_child(zk_feed *f, zk_node *dir, const char *name) {
     if (!child)
         return;
     child->stamp = f->stamp;
-    if (!key)
+    if (!key || child->missing)
         zk_node_want(child, true, false);
+    child->missing = false;
 }
 
 static void name_children(zk_feed *f, zk_node *dir, const struct String_vector *names, const struct Stat *stat) {

@@ -106,6 +106,16 @@ static bool recall(zk_step *step, const mw_write *write) {
     return true;
 }
 
+/* A version guards one incarnation: an entry of ours that somebody deleted and created again has the same one. Before a
+ * guarded delete of what we wrote, look whether it is still that. */
+static bool guards_own(zk_step *step, const mw_write *write) {
+    const zk_known *known = zk_entry_known(step->op->conn, step->path);
+    if (write->kind != MW_DELETE || write->version < 0 || !known)
+        return false;
+    step->created = known->created;
+    return true;
+}
+
 void zk_look_around(zk_op *op) {
     zk_txn *txn = op->txn;
     char parent[ZK_PATH_MAX];
@@ -116,7 +126,7 @@ void zk_look_around(zk_op *op) {
         const mw_write *write = &op->request->writes[i];
         zk_step *step = &txn->steps[i];
         bool recalled = write->kind == MW_PUT && recall(step, write);
-        if (write->kind == MW_PUT && !recalled)
+        if ((write->kind == MW_PUT && !recalled) || guards_own(step, write))
             look(step, step->path, looked);
         if (!recalled && (write->kind == MW_PUT || write->kind == MW_CREATE) && zk_parent(step->path, parent) &&
             !zk_parent_known(op->conn, parent) && !made_here(txn, i, parent))

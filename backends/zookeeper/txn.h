@@ -17,6 +17,7 @@ typedef struct zk_step {
     char *absent; /* CHECK ABSENT: the path tried; an ancestor when the parent is missing */
     zk_look look; /* PUT: what was there */
     struct Stat seen;
+    int64_t created;  /* DELETE: of the incarnation that it is meant for; 0 = any */
     int first, count; /* its operations in the multi */
     struct Stat stat; /* of a set */
 } zk_step;

@@ -94,14 +94,19 @@ bool zk_txn_ready(zk_op *op) {
     return false;
 }
 
-/* The first PUT that would take what is another's; -1 = none. */
-static int conflicting_put(const zk_op *op) {
-    for (size_t i = 0; i < op->txn->count; i++) {
-        const mw_write *write = &op->request->writes[i];
-        const zk_step *step = &op->txn->steps[i];
-        if (write->kind == MW_PUT && step->look == ZK_PRESENT && zk_owner(&step->seen) != zk_wanted_owner(op, write))
+static bool conflicts(const zk_op *op, const mw_write *write, const zk_step *step) {
+    if (step->look != ZK_PRESENT)
+        return false;
+    if (write->kind == MW_PUT)
+        return zk_owner(&step->seen) != zk_wanted_owner(op, write);
+    return write->kind == MW_DELETE && step->created != 0 && step->seen.czxid != step->created;
+}
+
+/* The first step that would take what is another's; -1 = none. */
+static int first_conflict(const zk_op *op) {
+    for (size_t i = 0; i < op->txn->count; i++)
+        if (conflicts(op, &op->request->writes[i], &op->txn->steps[i]))
             return (int)i;
-    }
     return -1;
 }
 
@@ -204,9 +209,10 @@ int zk_txn_send(zk_op *op) {
     mw_conn *conn = op->conn;
     if (txn->look_rc != ZOK)
         return txn->look_rc;
-    int conflict = conflicting_put(op);
+    int conflict = first_conflict(op);
     if (conflict >= 0) {
         op->request->failed_write = (size_t)conflict;
+        zk_entry_forget(conn, txn->steps[conflict].path);
         zk_fail(&op->err, MW_ECONFLICT, "zookeeper: the entry belongs to %s",
                 zk_owner(&txn->steps[conflict].seen) ? "another session" : "nobody: it is persistent");
         return ZBADVERSION;
