@@ -1,0 +1,162 @@
+/* Many watches, many waiters: over the bare SPI, counted, not timed. */
+#include "rig.h"
+
+#define WATCHED 20000
+#define WAITERS 200
+
+/* ---- Feeds */
+
+typedef struct counted_feed {
+    mw_feed feed;
+    int begins, synced, entries, gone, failed;
+} counted_feed;
+
+static void feed_begin(mw_feed *feed) {
+    counted_feed *f = mw_container(feed, counted_feed, feed);
+    f->begins++;
+    f->entries = 0;
+}
+static void feed_entry(mw_feed *feed, const mw_entry *entry) {
+    mw_container(feed, counted_feed, feed)->entries++;
+}
+static void feed_gone(mw_feed *feed, mw_str path, int64_t revision) {
+    mw_container(feed, counted_feed, feed)->gone++;
+}
+static void feed_synced(mw_feed *feed, int64_t revision) {
+    mw_container(feed, counted_feed, feed)->synced++;
+}
+static void feed_failed(mw_feed *feed, int status, const mw_error *detail) {
+    mw_container(feed, counted_feed, feed)->failed = status;
+}
+
+static void watch(rig *r, counted_feed *f, const char *path, mw_depth depth) {
+    *f = (counted_feed){.feed = {mw_str_of(path), depth, feed_begin, feed_entry, feed_gone, feed_synced, feed_failed}};
+    CHECK_INT(r->backend->watch(r->conn, &f->feed), MW_OK);
+}
+
+/* Many entries, pipelined. */
+typedef struct bulk {
+    mw_request request;
+    mw_write write;
+    mw_written written;
+    char path[48];
+    int *left;
+} bulk;
+
+static void bulk_done(mw_request *request, int status, const mw_error *detail) {
+    bulk *b = mw_container(request, bulk, request);
+    if (status == MW_OK)
+        --*b->left;
+}
+
+static void fill(rig *r, bulk *all, int count, mw_write_kind kind, const char *format) {
+    int left = count;
+    for (int i = 0; i < count; i++) {
+        all[i] = (bulk){.left = &left};
+        snprintf(all[i].path, sizeof all[i].path, format, i);
+        all[i].write = (mw_write){kind, mw_str_of(all[i].path), {"", 0}, MW_VERSION_ANY, kind == MW_CREATE, NULL};
+        all[i].request = (mw_request){
+            .kind = MW_WRITE, .writes = &all[i].write, .write_count = 1, .written = &all[i].written, .done = bulk_done};
+        r->backend->submit(r->conn, &all[i].request);
+    }
+    RIG_UNTIL(r, left == 0);
+}
+
+/* The client would set all watches again in one packet, which the server refuses: for ever. */
+static void many_watches_survive_a_reconnect(void) {
+    rig owner, r;
+    static counted_feed f;
+    bulk *all = calloc(WATCHED, sizeof *all);
+    rig_open(&owner);
+    rig_open_with(&r, owner.host, rig_servers(), "4000");
+    fill(&owner, all, WATCHED, MW_CREATE, "/scale/an-entry-with-a-name-%d");
+    watch(&r, &f, "/scale", MW_DEPTH_CHILDREN);
+    RIG_UNTIL(&r, f.synced == 1);
+    CHECK_INT(f.entries, WATCHED);
+    mw_backend_stats before, after;
+    r.backend->stats(r.conn, &before);
+    /* Somebody else takes the session over for a moment: our connection breaks, the session lives. */
+    CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 && $ZK_CTL up $ZK_DIR 1 && $ZK_CTL wait $ZK_DIR"), 0);
+    RIG_UNTIL(&r, r.resumed == 1 && f.synced == 2);
+    CHECK_INT(f.entries, WATCHED);
+    CHECK_INT(r.disconnected, 1);
+    r.backend->stats(r.conn, &after);
+    CHECK_INT(after.reconnects - before.reconnects, 1);
+    ask a;
+    CHECK_INT(rig_write(&owner, &a, MW_CREATE, "/scale/one-more", "", 0, true), MW_OK);
+    RIG_UNTIL(&r, f.entries == WATCHED + 1);
+    r.backend->unwatch(r.conn, &f.feed);
+    rig_end(&r);
+    rig_end(&owner);
+    mw_uv_host_free(owner.host);
+    free(all);
+}
+
+static void a_directory_of_50000(void) {
+    rig owner;
+    static counted_feed f;
+    enum { COUNT = 50000 };
+    bulk *all = calloc(COUNT, sizeof *all);
+    rig_open(&owner);
+    fill(&owner, all, COUNT, MW_CREATE, "/wide/%d");
+    watch(&owner, &f, "/wide", MW_DEPTH_CHILDREN);
+    RIG_UNTIL(&owner, f.synced == 1);
+    CHECK_INT(f.entries, COUNT);
+    CHECK_INT(f.failed, 0);
+    owner.backend->unwatch(owner.conn, &f.feed);
+    rig_close(&owner);
+    free(all);
+}
+
+/* ---- Locks */
+
+typedef struct waiter {
+    mw_ticket ticket;
+    int granted, ended, status;
+} waiter;
+
+static void waiter_granted(mw_ticket *ticket, int64_t token) {
+    waiter *w = mw_container(ticket, waiter, ticket);
+    w->granted++;
+    ticket->token = token;
+}
+static void waiter_ended(mw_ticket *ticket, int status, const mw_error *detail) {
+    waiter *w = mw_container(ticket, waiter, ticket);
+    w->ended++;
+    w->status = status;
+}
+
+static void one_release_wakes_one_waiter(void) {
+    rig r;
+    static waiter all[WAITERS];
+    mw_backend_stats before, after;
+    rig_open(&r);
+    for (int i = 0; i < WAITERS; i++) {
+        all[i] = (waiter){.ticket = {.path = mw_str_of("/scale-lock"), .value = mw_str_of("w")}};
+        all[i].ticket.granted = waiter_granted;
+        all[i].ticket.ended = waiter_ended;
+        r.backend->lock(r.conn, &all[i].ticket);
+    }
+    RIG_UNTIL(&r, all[0].granted);
+    ask a;
+    CHECK_INT(rig_read(&r, &a, MW_READ_QUEUE, "/scale-lock"), MW_OK);
+    CHECK_INT(a.count, WAITERS);
+    r.backend->stats(r.conn, &before);
+    for (int i = 0; i + 1 < WAITERS; i++) {
+        r.backend->unlock(r.conn, &all[i].ticket);
+        RIG_UNTIL(&r, all[i + 1].granted);
+        CHECK(all[i + 1].ticket.token > all[i].ticket.token);
+    }
+    r.backend->stats(r.conn, &after);
+    CHECK_INT(after.wakeups - before.wakeups, WAITERS - 1);
+    r.backend->unlock(r.conn, &all[WAITERS - 1].ticket);
+    RIG_UNTIL(&r, all[WAITERS - 1].ended);
+    rig_close(&r);
+}
+
+static const spec_case cases[] = {
+    {"20,000 watches survive a reconnect", many_watches_survive_a_reconnect},
+    {"a directory of 50,000", a_directory_of_50000},
+    {"one release wakes one of 200 waiters", one_release_wakes_one_waiter},
+};
+SPEC_MAIN(cases)
