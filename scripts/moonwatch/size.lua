@@ -50,14 +50,14 @@ function M.parse(text)
     return range(tonumber(count) * factor, grammar.quote(text))
 end
 
---- "64KiB", "1.5MiB", "17B".
+--- The largest unit in which two decimals are exact: "64KiB", "1.5MiB", "1048575B".
 ---@param value integer bytes
 ---@return string
 function M.format(value)
     for _, name in ipairs { "TiB", "GiB", "MiB", "KiB" } do
-        local factor = bytes[name:lower()]
-        if value >= factor then
-            return ("%g%s"):format(math.floor(value / factor * 100 + 0.5) / 100, name)
+        local factor = math.tointeger(bytes[name:lower()])
+        if value >= factor and value * 100 % factor == 0 then
+            return ("%g%s"):format(value / factor, name)
         end
     end
     return ("%dB"):format(value)

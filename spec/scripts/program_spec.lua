@@ -123,6 +123,16 @@ describe("moonwatch run", function()
         assert.matches("missing.lua: No such file", read "err")
     end)
 
+    it("does not start with a configuration that is wrong, and says where", function()
+        write("application.yaml", "registry: {sqlite: {path: r.db, sesion_timeout: 5s}}\n")
+        local code, _, err = moonwatch "run"
+        assert.equal(3, code)
+        local complaint = "application.yaml:1:33: unknown key 'sesion_timeout'; did you mean 'session_timeout'?"
+        assert.matches(complaint, err, 1, true)
+        assert.equal(3, (moonwatch "run -c nosuch.yaml"))
+        assert.matches("nosuch.yaml: No such file", read "err", 1, true)
+    end)
+
     it("ends with a clear line when the registry cannot be opened", function()
         write("application.yaml", "registry: {sqlite: {path: r.db}}\n")
         write("r.db", ("this is no database. "):rep(200))

@@ -37,9 +37,11 @@ describe("size", function()
         end
     end)
 
-    it("formats for people", function()
-        for bytes, text in pairs { [0] = "0B", [512] = "512B", [65536] = "64KiB", [1572864] = "1.5MiB" } do
+    it("formats what it reads back", function()
+        for bytes, text in pairs { [0] = "0B", [512] = "512B", [65536] = "64KiB", [1572864] = "1.5MiB",
+            [1048575] = "1048575B" } do
             assert.equal(text, size.format(bytes))
+            assert.equal(bytes, size.parse(text))
         end
     end)
 end)

@@ -20,8 +20,10 @@ function M.configuration(file)
         found:close()
         file = "application.yaml"
     end
-    local loaded, complaints = file and config.load(file)
-    if not file then
+    local loaded, complaints
+    if file then
+        loaded, complaints = config.load(file)
+    else
         loaded, complaints = config.parse("", "defaults")
     end
     for _, complaint in ipairs(complaints or {}) do
