@@ -311,11 +311,12 @@ static int edit_open(lua_State *L) {
     return 1;
 }
 
-/* edit.is_terminal() -> whether input and output are one */
+/* edit.is_terminal() -> whether input and output are one, whether output is, whether standard error is */
 static int edit_is_terminal(lua_State *L) {
     lua_pushboolean(L, isatty(STDIN_FILENO) && isatty(STDOUT_FILENO));
     lua_pushboolean(L, isatty(STDOUT_FILENO));
-    return 2;
+    lua_pushboolean(L, isatty(STDERR_FILENO));
+    return 3;
 }
 
 int luaopen_moonwatch_edit(lua_State *L) {

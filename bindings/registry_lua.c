@@ -227,18 +227,51 @@ static int core_open(lua_State *L) {
     return 1;
 }
 
-/* options_of(backend): what it takes, as a list of {key=, kind=, initial=, required=, help=}; nil, err. */
-static int core_options_of(lua_State *L) {
+/* The table that argument 1, a name or a memory server, means; NULL with `nil, err` pushed. */
+static const mw_backend *find_backend(lua_State *L) {
     mw_error err;
     mw_lua_world *world = NULL;
     mw_str none = {0};
     const mw_backend *backend = mw__lua_to_server(L, 1, &world);
     if (!backend && strcmp(luaL_checkstring(L, 1), "memory") == 0)
         backend = &mw_backend_memory;
-    int status =
-        backend ? MW_OK : mw_backend_find(luaL_checkstring(L, 1), mw__lua_context(L)->config.backends, &backend, &err);
-    if (status != MW_OK)
-        return mw__lua_failure(L, status, err.message, none, lua_tostring(L, 1));
+    if (backend)
+        return backend;
+    int status = mw_backend_find(lua_tostring(L, 1), mw__lua_context(L)->config.backends, &backend, &err);
+    if (status == MW_OK)
+        return backend;
+    (void)mw__lua_failure(L, status, err.message, none, lua_tostring(L, 1));
+    return NULL;
+}
+
+/* backend_info(backend): {name=, library=, durable=, distributed=, sessions=, schema=}; `schema` is a text or nil. */
+static int core_backend_info(lua_State *L) {
+    const mw_backend *backend = find_backend(L);
+    if (!backend)
+        return 2;
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, backend->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, backend->library);
+    lua_setfield(L, -2, "library");
+    lua_pushboolean(L, (backend->caps & MW_CAP_DURABLE) != 0);
+    lua_setfield(L, -2, "durable");
+    lua_pushboolean(L, (backend->caps & MW_CAP_DISTRIBUTED) != 0);
+    lua_setfield(L, -2, "distributed");
+    lua_pushboolean(L, (backend->caps & MW_CAP_SESSIONS) != 0);
+    lua_setfield(L, -2, "sessions");
+    char *schema = backend->schema ? backend->schema() : NULL;
+    lua_pushstring(L, schema);
+    free(schema);
+    lua_setfield(L, -2, "schema");
+    return 1;
+}
+
+/* options_of(backend): what it takes, as a list of {key=, kind=, initial=, required=, help=}; nil, err. */
+static int core_options_of(lua_State *L) {
+    const mw_backend *backend = find_backend(L);
+    if (!backend)
+        return 2;
     lua_newtable(L);
     for (const mw_requirement *one = backend->options; one->key; one++) {
         lua_createtable(L, 0, 5);
@@ -431,6 +464,16 @@ static int registry_session(lua_State *L) {
     return 1;
 }
 
+static int registry_deadline(lua_State *L) {
+    const mw_lua_registry *registry = mw__lua_check_registry(L, "deadline");
+    mw_time end = registry->registry && !registry->abandoned ? mw_registry_deadline(registry->registry) : 0;
+    if (end)
+        lua_pushnumber(L, (lua_Number)end / 1e9);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 static int registry_stats(lua_State *L) {
     const mw_lua_registry *registry = mw__lua_check_registry(L, "stats");
     mw_backend_stats stats = {0};
@@ -474,17 +517,17 @@ void mw__lua_registry_methods(lua_State *L, const luaL_Reg *methods) {
 }
 
 void mw__lua_registry_open(lua_State *L) {
-    static const luaL_Reg methods[] = {{"close", registry_close},
-                                       {"abandon", registry_abandon},
-                                       {"state", registry_state},
-                                       {"session", registry_session},
-                                       {"stats", registry_stats},
-                                       {"handles", registry_handles},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"close", registry_close},       {"abandon", registry_abandon},
+                                       {"state", registry_state},       {"session", registry_session},
+                                       {"deadline", registry_deadline}, {"stats", registry_stats},
+                                       {"handles", registry_handles},   {NULL, NULL}};
     static const luaL_Reg meta[] = {
         {"__gc", registry_gc}, {"__close", registry_scope_end}, {"__tostring", registry_tostring}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {
-        {"open", core_open}, {"options_of", core_options_of}, {"connected", core_connected}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", core_open},
+                                         {"options_of", core_options_of},
+                                         {"backend_info", core_backend_info},
+                                         {"connected", core_connected},
+                                         {NULL, NULL}};
     mw__lua_class(L, MW_CLASS_REGISTRY, methods, meta, NULL);
     luaL_setfuncs(L, functions, 0);
     mw__lua_operations_open(L);

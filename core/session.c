@@ -234,6 +234,11 @@ mw_session_id mw_registry_session(const mw_registry *registry) {
     return in_session(&registry->session) ? registry->session.info.id : 0;
 }
 
+mw_time mw_registry_deadline(const mw_registry *registry) {
+    const mw__session *session = &registry->session;
+    return in_session(session) ? session->confirmed + own_timeout(session) : 0;
+}
+
 int mw_registry_secret(const mw_registry *registry, unsigned char ret_secret[MW_SECRET_SIZE]) {
     if (!in_session(&registry->session))
         return MW_EDISCONNECTED;

@@ -389,7 +389,8 @@ int mw_trace_backend_new(const mw_backend *inner, mw_backend **ret_backend, mw_e
                                 .lock = lock,
                                 .unlock = unlock,
                                 .end_session = end_session,
-                                .stats = stats};
+                                .stats = stats,
+                                .schema = inner->schema};
     *ret_backend = &trace->table;
     return MW_OK;
 }

@@ -10,6 +10,11 @@ static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw
     return mw_sql_open(backend, &mw_mysql_driver, config, ret_conn, err);
 }
 
+static char *schema(void) {
+    return mw_sql_schema_script(&mw_mysql_driver.dialect, "ALTER TABLE mw_meta COMMENT = '" MW_MYSQL_SCHEMA_MARK,
+                                "';\n");
+}
+
 static const mw_backend backend = {
     .size = sizeof backend,
     .abi = MW_BACKEND_ABI,
@@ -29,6 +34,7 @@ static const mw_backend backend = {
     .unlock = mw_sql_unlock,
     .end_session = mw_sql_end_session,
     .stats = mw_sql_stats,
+    .schema = schema,
 };
 
 const mw_backend *mw_backend_plugin(void) {

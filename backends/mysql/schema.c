@@ -7,8 +7,9 @@
 
 #include "db.h"
 #include "dial.h"
+#include "driver.h"
 
-#define MARK "moonwatch schema "
+#define MARK MW_MYSQL_SCHEMA_MARK
 
 typedef struct found_schema {
     bool marked;

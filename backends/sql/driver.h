@@ -225,4 +225,8 @@ int mw_sql_option_int(const mw_option *options, const char *key, int64_t initial
 /* The expanded DDL as one text that a DBA can run; malloc'ed, NULL without memory. */
 char *mw_sql_schema_text(const mw_sql_dialect *dialect);
 
+/* The same, then the mark that the driver looks for: `before`, the schema's version, `after`.
+ * `before` may be NULL: no mark. */
+char *mw_sql_schema_script(const mw_sql_dialect *dialect, const char *before, const char *after);
+
 #endif

@@ -202,7 +202,7 @@ void mw__sql_catalog_free(mw_sql_statement *statements, char **ddl) {
     free(ddl);
 }
 
-char *mw_sql_schema_text(const mw_sql_dialect *dialect) {
+char *mw_sql_schema_script(const mw_sql_dialect *dialect, const char *before, const char *after) {
     char *bytes = NULL;
     size_t size = 0;
     expansion to = {dialect, NULL, false, open_memstream(&bytes, &size)};
@@ -213,8 +213,14 @@ char *mw_sql_schema_text(const mw_sql_dialect *dialect) {
         good = write_text(&to, mw__sql_ddl_templates[i]);
         (void)fputs(";\n", to.out);
     }
+    if (before)
+        (void)fprintf(to.out, "%s%d%s", before, MW__SQL_SCHEMA_VERSION, after);
     if (fclose(to.out) == 0 && good)
         return bytes;
     free(bytes);
     return NULL;
+}
+
+char *mw_sql_schema_text(const mw_sql_dialect *dialect) {
+    return mw_sql_schema_script(dialect, NULL, NULL);
 }

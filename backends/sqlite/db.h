@@ -8,6 +8,11 @@
 
 #include "sql/driver.h"
 
+/* In each file: a registry of ours. "MwRg" */
+#define MW__SQLITE_APPLICATION_ID 1299665511
+#define MW__SQLITE_TEXT(number) MW__SQLITE_TEXT_OF(number)
+#define MW__SQLITE_TEXT_OF(number) #number
+
 struct mw_sql_db {
     mw_host *host; /* for its log */
     char *path;

@@ -6,9 +6,6 @@
 
 #include "db.h"
 
-/* "MwRg": this file is a registry of ours. */
-#define APPLICATION_ID 0x4D775267
-
 /* Of SQLite's file format: where the header keeps what we compare with the file's size. */
 #define HEADER_SIZE 100
 
@@ -194,7 +191,7 @@ static int identify(mw_sql_db *db, identity *ret_identity, mw_error *err) {
 static int judge(mw_sql_db *db, const identity *is, int version, mw_error *err) {
     if (is->application == 0 && is->version == 0 && is->objects == 0)
         return MW_OK;
-    if (is->application != APPLICATION_ID)
+    if (is->application != MW__SQLITE_APPLICATION_ID)
         return mw_fail(err, MW_ECORRUPT, "%s: the database of another application; choose another path", db->path);
     if (is->version > version)
         return mw_fail(err, MW_EUNSUPPORTED, "%s: written by a newer Moonwatch (schema %lld, we know %d); upgrade",
@@ -225,8 +222,8 @@ static int create(mw_sql_db *db, const char *const *ddl, int version, mw_error *
         status = judge(db, &is, version, err);
     for (size_t i = 0; status == MW_OK && is.objects == 0 && ddl[i]; i++)
         status = execute(db, ddl[i], err);
-    (void)sqlite3_snprintf(sizeof stamp, stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION_ID,
-                           version);
+    (void)sqlite3_snprintf(sizeof stamp, stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
+                           MW__SQLITE_APPLICATION_ID, version);
     if (status == MW_OK && is.objects == 0)
         status = execute(db, stamp, err);
     if (status == MW_OK)

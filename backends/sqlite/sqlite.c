@@ -135,6 +135,12 @@ static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw
     return mw_sql_open(backend, &mw__sqlite_driver, config, ret_conn, err);
 }
 
+static char *schema(void) {
+    return mw_sql_schema_script(
+        &mw__sqlite_driver.dialect,
+        "PRAGMA application_id = " MW__SQLITE_TEXT(MW__SQLITE_APPLICATION_ID) ";\nPRAGMA user_version = ", ";\n");
+}
+
 static const mw_backend backend = {
     .size = sizeof backend,
     .abi = MW_BACKEND_ABI,
@@ -154,6 +160,7 @@ static const mw_backend backend = {
     .unlock = mw_sql_unlock,
     .end_session = mw_sql_end_session,
     .stats = mw_sql_stats,
+    .schema = schema,
 };
 
 __attribute__((visibility("default"))) const mw_backend *mw_backend_plugin(void);

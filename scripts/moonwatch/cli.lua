@@ -5,11 +5,31 @@
 -- is loaded.
 local M = {}
 
---- Exit codes of every command; `lock` and others add their own above 10.
-M.exit = { ok = 0, failed = 1, usage = 2, config = 3 }
+--- Exit codes of every command; those above 10 are of `lock` and `elect`.
+M.exit = {
+    ok = 0, failed = 1, usage = 2, config = 3, not_found = 4, conflict = 5, unreachable = 6, denied = 7,
+    not_acquired = 11, lost = 12,
+}
+
+--- What they mean, for help and manual.
+M.exit_meanings = {
+    { 0, "done" },
+    { 1, "failed, for a reason that has no code of its own" },
+    { 2, "the command line is wrong, or a confirmation was needed" },
+    { 3, "the configuration or a script is wrong" },
+    { 4, "no such entry" },
+    { 5, "conflict: it exists, has another version or owner, or is not empty" },
+    { 6, "not connected in time, or the outcome is unknown" },
+    { 7, "credentials or rights are missing" },
+    { 11, "lock, elect: not acquired" },
+    { 12, "lock, elect: lost; the command was ended" },
+}
 
 --- In the order of `moonwatch --help`.
-M.commands = { "run", "check", "shell", "version" }
+M.commands = {
+    "run", "check", "shell", "get", "put", "ls", "tree", "stat", "rm", "watch", "txn", "nodes", "locks",
+    "sessions", "lock", "elect", "export", "import", "schema", "completion", "man", "version",
+}
 
 --- One line on standard error.
 function M.complain(format, ...)

@@ -235,6 +235,10 @@ typedef void mw_backend_end_session_fn(mw_conn *conn, mw_session_id id, const un
 
 typedef void mw_backend_stats_fn(mw_conn *conn, mw_backend_stats *ret_stats);
 
+/* What an administrator may run in place of the backend, where that has not the rights to make its tables: malloc'ed
+ * text, or NULL without memory. */
+typedef char *mw_backend_schema_fn(void);
+
 /* The table. `size` and `abi` first; append only. A table shorter than the core needs is refused when it is loaded. */
 struct mw_backend {
     size_t size;
@@ -256,6 +260,7 @@ struct mw_backend {
     mw_backend_unlock_fn *unlock;           /* required */
     mw_backend_end_session_fn *end_session; /* required */
     mw_backend_stats_fn *stats;             /* optional, otherwise all zero */
+    mw_backend_schema_fn *schema;           /* optional, otherwise there is nothing to prepare */
 };
 
 /* The one symbol that a loadable backend exports: `const mw_backend *mw_backend_plugin(void)`. The table lives as long

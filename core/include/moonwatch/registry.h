@@ -73,6 +73,10 @@ typedef struct mw_connection_event {
 mw_state mw_registry_state(const mw_registry *registry);
 mw_session_id mw_registry_session(const mw_registry *registry);
 
+/* When, on the host's clock, the present session must be treated as lost unless another renewal is confirmed before: a
+ * little before the server lets anyone else in. 0 when there is no session. */
+mw_time mw_registry_deadline(const mw_registry *registry);
+
 /* The secret of the present session, for the identity file. 0 or MW_EDISCONNECTED. */
 int mw_registry_secret(const mw_registry *registry, unsigned char ret_secret[MW_SECRET_SIZE]);
 

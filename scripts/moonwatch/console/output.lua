@@ -8,6 +8,7 @@ local M = { formats = { "table", "json", "yaml", "tsv" } }
 ---@field name string                  the field, and the name that programs see
 ---@field title string?                for people; the name in capitals otherwise
 ---@field show (fun(value: any, row: table): string)?    for people
+---@field give (fun(value: any): any)?    for programs, where the value as it stands would not do
 ---@field wide boolean?                may be cut to fit
 
 local function show_cell(column, row)
@@ -32,13 +33,21 @@ local function as_table(rows, columns, colours)
     return grid.render(titles, cells, colours) .. "\n"
 end
 
+local function given(column, row)
+    local value = row[column.name]
+    if value ~= nil and column.give then
+        return column.give(value)
+    end
+    return value
+end
+
 -- One line each; tabs, newlines and backslashes escaped, so that a line is a row whatever the values hold.
 local function as_tsv(rows, columns)
     local lines = {}
     for _, row in ipairs(rows) do
         local cells = {}
         for i, column in ipairs(columns) do
-            local value = row[column.name]
+            local value = given(column, row)
             value = type(value) == "table" and M.json(value) or value == nil and "" or tostring(value)
             cells[i] = value:gsub("[\\\t\n\r]", { ["\\"] = "\\\\", ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" })
         end
@@ -51,36 +60,14 @@ end
 local function plain(row, columns)
     local out = {}
     for _, column in ipairs(columns) do
-        local value = row[column.name]
+        local value = given(column, row)
         if type(value) == "string" and not utf8.len(value) then
-            out[column.name .. "_base64"] = M.base64(value)
+            out[column.name .. "_base64"] = require("moonwatch.console.base64").encode(value)
         else
             out[column.name] = value
         end
     end
     return out
-end
-
-local letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
---- RFC 4648, section 4.
-function M.base64(bytes)
-    local out = {}
-    for i = 1, #bytes, 3 do
-        local a, b, c = bytes:byte(i, i + 2)
-        local bits = a << 16 | (b or 0) << 8 | (c or 0)
-        for shift = 18, 0, -6 do
-            local index = (bits >> shift & 63) + 1
-            out[#out + 1] = letters:sub(index, index)
-        end
-        if not c then
-            out[#out] = "="
-        end
-        if not b then
-            out[#out - 1] = "="
-        end
-    end
-    return table.concat(out)
 end
 
 function M.json(value)

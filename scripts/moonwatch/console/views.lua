@@ -3,6 +3,7 @@ local output = require "moonwatch.console.output"
 
 local M = {}
 
+-- In hexadecimal for programs too: a 64-bit number does not survive their JSON.
 local function owner(id)
     return output.session(id)
 end
@@ -17,14 +18,28 @@ M.entries = {
     { name = "value", wide = true },
     { name = "version" },
     { name = "revision" },
-    { name = "owner", show = owner },
+    { name = "owner", show = owner, give = owner },
     { name = "mtime", title = "CHANGED", show = when },
 }
 
 ---@type moonwatch.Column[]
 M.entry = {
     { name = "path" }, { name = "value" }, { name = "version" }, { name = "revision" }, { name = "created" },
-    { name = "owner", show = owner }, { name = "ctime", show = when }, { name = "mtime", show = when },
+    { name = "owner", show = owner, give = owner }, { name = "ctime", show = when }, { name = "mtime", show = when },
+}
+
+--- All but the value.
+---@type moonwatch.Column[]
+M.stat = {}
+for _, column in ipairs(M.entry) do
+    M.stat[#M.stat + 1] = column.name ~= "value" and column or nil
+end
+
+--- What became of a write.
+---@type moonwatch.Column[]
+M.written = {
+    { name = "path" }, { name = "version" }, { name = "revision" }, { name = "created" },
+    { name = "owner", show = owner, give = owner },
 }
 
 local function share(value)
@@ -49,14 +64,14 @@ M.locks = {
     { name = "path" },
     { name = "state" },
     { name = "token", show = function(token) return token and token > 0 and tostring(token) or "-" end },
-    { name = "owner", show = owner },
+    { name = "owner", show = owner, give = owner },
     { name = "value", title = "WHO", wide = true },
     { name = "ctime", title = "SINCE", show = when },
 }
 
 ---@type moonwatch.Column[]
 M.sessions = {
-    { name = "id", show = owner },
+    { name = "id", show = owner, give = owner },
     { name = "name" },
     { name = "opened", show = when },
     { name = "expires", show = function(time)
@@ -67,7 +82,7 @@ M.sessions = {
 ---@type moonwatch.Column[]
 M.events = {
     { name = "type" }, { name = "path" }, { name = "value", wide = true }, { name = "previous", wide = true },
-    { name = "version" }, { name = "revision" }, { name = "owner", show = owner },
+    { name = "version" }, { name = "revision" }, { name = "owner", show = owner, give = owner },
 }
 
 --- Members of lock queues, with who holds and who waits.

@@ -234,6 +234,9 @@ function Listener:close() end
 function Registry:state() end
 ---@return integer?
 function Registry:session() end
+--- When, on the clock of `mw.now`, the session must be treated as lost unless it is renewed before; nil without one.
+---@return number?
+function Registry:deadline() end
 --- The secret that proves to the server that the session is ours, in hexadecimal; for the identity file. Never log it.
 ---@return string?, moonwatch.Error?
 function Registry:secret() end

@@ -89,11 +89,7 @@ M.forms.stat = {
     usage = "stat PATH          everything but the value",
     run = function(session, words)
         local entry = need(session.registry:stat(resolve(session, words[1])))
-        local columns = {}
-        for _, column in ipairs(views.entry) do
-            columns[#columns + 1] = column.name ~= "value" and column or nil
-        end
-        session:print((output.row(entry, columns, "table", session.colours):gsub("\n$", "")))
+        session:print((output.row(entry, views.stat, "table", session.colours):gsub("\n$", "")))
     end,
 }
 

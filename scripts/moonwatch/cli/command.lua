@@ -1,0 +1,79 @@
+--- Commands that ours run: as a process group of their own, so that all of it can be signalled and ended.
+local child = require "moonwatch.child"
+local cli = require "moonwatch.cli"
+local client = require "moonwatch.cli.client"
+local core = require "moonwatch.core"
+
+local M = {}
+
+local signals = { HUP = 1, INT = 2, KILL = 9, TERM = 15 }
+
+local function environment(variables)
+    local list = {}
+    for _, pair in ipairs(child.environment()) do
+        if variables[pair:match "^[^=]*"] == nil then
+            list[#list + 1] = pair
+        end
+    end
+    for name, value in pairs(variables) do
+        list[#list + 1] = ("%s=%s"):format(name, value)
+    end
+    return list
+end
+
+---@class moonwatch.Command
+---@field asked string?     the signal that we were sent and passed on
+local Command = {}
+Command.__index = Command
+
+--- Signals to all of its group.
+function Command:signal(name)
+    return self.process:kill(signals[name])
+end
+
+--- Wait for its end: its exit code, 128 + signal when a signal ended it.
+function Command:wait()
+    return (self.process:wait())
+end
+
+--- TERM now and KILL at `deadline` (on mw.now's clock), until nobody of the group is left.
+function Command:finish(deadline)
+    self:signal "TERM"
+    while not self.process:gone() do
+        if core.now() >= deadline then
+            self:signal "KILL"
+        end
+        core.sleep(0.002)
+    end
+end
+
+--- Start it; INT, TERM and HUP that we get are passed on from now on. Ends our command when it cannot be started.
+---@param words string[]
+---@param variables table<string, string|integer>
+---@return moonwatch.Command
+function M.start(words, variables)
+    local process, err = child.spawn(words, environment(variables))
+    if not process then
+        cli.complain("%s; is it installed, and in $PATH?", err)
+        client.leave(127)
+    end
+    local self = setmetatable({ process = process }, Command)
+    require("moonwatch.process").on_signal(function(name)
+        self.asked = name
+        self:signal(name)
+    end, true)
+    return self
+end
+
+--- Start it and wait for its end: its exit code. A signal that we were sent ends us too, after it.
+function M.run(words, variables)
+    local command = M.start(words, variables)
+    local code = command:wait()
+    require("moonwatch.process").on_signal(nil)
+    if command.asked then
+        client.leave(128 + signals[command.asked])
+    end
+    return code
+end
+
+return M

@@ -1,0 +1,76 @@
+--- A command that runs only while a lock or a leadership is ours. What may be lost without notice is ended by the
+--- client's own deadline, which is a little before the server lets anyone else in: TERM while there is time, then KILL.
+local cli = require "moonwatch.cli"
+local client = require "moonwatch.cli.client"
+local command = require "moonwatch.cli.command"
+local core = require "moonwatch.core"
+
+local M = {}
+
+-- Of the session timeout: how long before the deadline TERM is sent. Two renewals have failed by then.
+local notice = 0.2
+
+---@class moonwatch.Hold
+---@field token integer
+---@field path string
+---@field lost boolean
+
+-- End the command when the deadline comes near and no renewal has moved it, or when `hold` is known to be lost.
+local function guard(registry, hold, process)
+    local deadline = registry:deadline()
+    local patience = math.max(0.05, notice * math.max(0, (deadline or 0) - core.now()))
+    while not hold.lost do
+        deadline = registry:deadline()
+        local left = (deadline or 0) - core.now()
+        if not deadline or left <= patience then
+            hold.lost = true
+        else
+            hold.wake = core.spawn_apart(core.sleep, math.min(left - patience, 0.5))
+            hold.wake:join()
+        end
+    end
+    hold.ended = true
+    process:finish(deadline and registry:deadline() and deadline or 0)
+end
+
+--- To be called by whoever hears that it is lost.
+function M.lose(hold)
+    hold.lost = true
+    if hold.wake then
+        hold.wake:cancel()
+    end
+end
+
+local function variables_of(registry, hold, prefix)
+    local left = (registry:deadline() or core.now()) - core.now()
+    return {
+        [prefix .. "_PATH"] = hold.path, [prefix .. "_TOKEN"] = hold.token,
+        [prefix .. "_DEADLINE"] = ("%d"):format(os.time() + math.floor(left)),
+    }
+end
+
+--- Run `words` while `hold` lasts: the exit code of the command, or that of a loss.
+---@param registry moonwatch.Registry
+---@param hold moonwatch.Hold
+---@param words string[]
+---@param prefix string     of the variables
+---@return integer
+function M.run(registry, hold, words, prefix)
+    local process = command.start(words, variables_of(registry, hold, prefix))
+    local watcher = core.spawn_apart(guard, registry, hold, process)
+    local code = process:wait()
+    if hold.ended then
+        watcher:join() -- the rest of its group
+        cli.complain("%s was lost; the command was ended", hold.path)
+        return cli.exit.lost
+    end
+    watcher:cancel()
+    return code
+end
+
+--- A client that notices a loss, and is named in the queue by what it runs.
+function M.with(args, body)
+    return client.with(args, { creates = true, waits = true }, body)
+end
+
+return M

@@ -1,0 +1,144 @@
+--- What the commands print and ask: rows in the format that was asked for, progress, confirmations, following changes.
+local cli = require "moonwatch.cli"
+local client = require "moonwatch.cli.client"
+local colour = require "moonwatch.console.colour"
+local core = require "moonwatch.core"
+local output = require "moonwatch.console.output"
+
+local M = {}
+
+local function edit()
+    return require "moonwatch.edit"
+end
+
+--- Colours for standard output.
+function M.colours()
+    local _, terminal = edit().is_terminal()
+    return colour.new(terminal), terminal
+end
+
+--- Print; a reader that has gone (`| head -1`) ends the command.
+function M.write(text)
+    if not io.stdout:write(text) or not io.stdout:flush() then
+        client.leave(cli.exit.ok)
+    end
+end
+
+--- Rows, in the format of `-o`; the words of an empty table go to standard error.
+function M.rows(args, rows, columns, empty)
+    local format = args.output or "table"
+    if #rows == 0 and format == "table" then
+        if not args.quiet then
+            io.stderr:write(empty or "nothing", "\n")
+        end
+        return
+    end
+    M.write(output.rows(rows, columns, format, M.colours()))
+end
+
+--- One row, in the format of `-o`.
+function M.row(args, row, columns)
+    M.write(output.row(row, columns, args.output or "table", M.colours()))
+end
+
+--- One of a stream of rows: a JSON object or a YAML document each.
+function M.stream_row(args, row, columns)
+    local text = output.row(row, columns, args.output, M.colours())
+    M.write(args.output == "yaml" and "---\n" .. text or text)
+end
+
+-- A gate that one task waits at, and others open.
+local function gate()
+    local closed, pending
+    return function()
+        pending = true
+        if closed then
+            closed:cancel()
+        end
+    end, function()
+        if not pending then
+            closed = core.spawn_apart(core.sleep, math.huge)
+            closed:join()
+            closed = nil
+        end
+        pending = false
+    end
+end
+
+-- A screen is drawn anew; a pipe gets one text after the other, each only when it differs from the last.
+local function repeater(text_of)
+    local _, terminal = M.colours()
+    local last
+    return function()
+        local text = text_of()
+        if text ~= last then
+            M.write((terminal and "\27[H\27[2J" or last and "\n" or "") .. text)
+            last = text
+        end
+    end
+end
+
+--- Print `text_of()` now and whenever something at or below `path` has changed, until interrupted.
+function M.follow(registry, path, text_of)
+    local open, wait = gate()
+    local show = repeater(text_of)
+    client.need(registry:subscribe(path, { depth = "subtree" }, open))
+    while true do
+        show()
+        wait()
+        core.sleep(0.02) -- what changes together is shown once
+    end
+end
+
+--- The same for what cannot be subscribed to: looked up each second.
+function M.poll(text_of)
+    local show = repeater(text_of)
+    while true do
+        show()
+        core.sleep(1)
+    end
+end
+
+--- Whether the operator agrees. Without a terminal nobody can be asked: then only --yes does.
+function M.confirm(args, question)
+    if args.yes then
+        return true
+    elseif not edit().is_terminal() then
+        cli.complain("%s? Nobody can be asked here: --yes agrees", question)
+        return false
+    end
+    local editor <close> = edit().open {}
+    local answer = editor:read(question .. "? [y/N] ")
+    local agreed = answer and answer:lower():find "^%s*y" ~= nil
+    if not agreed then
+        cli.complain "nothing was changed"
+    end
+    return agreed
+end
+
+--- Counts on standard error while something long goes on, where somebody looks at it.
+---@return fun(done: integer), fun()
+function M.progress(args, what, total)
+    local _, _, terminal = edit().is_terminal()
+    if args.quiet or not terminal then
+        return function() end, function() end
+    end
+    local last = 0
+    return function(done)
+        if core.now() - last > 0.1 then
+            last = core.now()
+            io.stderr:write(("\r%s %d of %d"):format(what, done, total))
+        end
+    end, function()
+        io.stderr:write "\r\27[K"
+    end
+end
+
+--- A remark on standard error, unless quiet.
+function M.remark(args, format, ...)
+    if not args.quiet then
+        io.stderr:write(format:format(...), "\n")
+    end
+end
+
+return M
