@@ -19,7 +19,8 @@ function M.options(command, also)
     also = also or {}
     command:option("-c --config", "The configuration; without it, application.yaml here."):argname "FILE"
     command:option("-b --backend --url", "In place of a configuration: sqlite:FILE, zookeeper:HOST:PORT,..., "
-        .. "mysql://..., or the name of a backend in the configuration. Default: $MOONWATCH_REGISTRY."):argname "REGISTRY"
+        .. "mysql://..., or the name of a backend in the configuration. Default: $MOONWATCH_REGISTRY.")
+        :argname "REGISTRY"
     command:option("-n --namespace", "What is put before every path."):argname "PATH"
     command:option("--timeout", also.timeout or "Bound of connecting and of each operation; default 10s.")
         :argname "DURATION"

@@ -5,9 +5,9 @@ local show = require "moonwatch.cli.show"
 
 local M = {
     summary = "Write the entries of an export, into any backend.",
-    description = "All lines are checked before anything is written. What is there with the same value is left alone; what "
-        .. "is there with another one is a conflict: it is replaced when you agree (or with --yes), or kept with --keep. "
-        .. "Ephemerals that are there are never touched. Exit code 5 when conflicts were left.",
+    description = "All lines are checked before anything is written. What is there with the same value is left "
+        .. "alone; what is there with another one is a conflict: it is replaced when you agree (or with --yes), or "
+        .. "kept with --keep. Ephemerals that are there are never touched. Exit code 5 when conflicts were left.",
 }
 
 function M.configure(command)

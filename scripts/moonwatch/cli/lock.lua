@@ -4,10 +4,11 @@ local hold = require "moonwatch.cli.hold"
 
 local M = {
     summary = "Run a command while holding a lock.",
-    description = "MOONWATCH_LOCK_PATH, MOONWATCH_LOCK_TOKEN (the fencing token) and MOONWATCH_LOCK_DEADLINE (seconds since "
-        .. "1970: until when the lock is ours without another renewal; we renew it while the command runs) are in its "
-        .. "environment. INT and TERM are passed on. When the lock is lost, the command and all that it started are "
-        .. "ended before the lock can be another's. Exit code: the command's; 11 not acquired; 12 lost.",
+    description = "MOONWATCH_LOCK_PATH, MOONWATCH_LOCK_TOKEN (the fencing token) and MOONWATCH_LOCK_DEADLINE "
+        .. "(seconds since 1970: until when the lock is ours without another renewal; we renew it while the command "
+        .. "runs) are in its environment. INT and TERM are passed on. When the lock is lost, the command and all "
+        .. "that it started are ended before the lock can be another's. Exit code: the command's; 11 not acquired; "
+        .. "12 lost.",
 }
 
 function M.configure(command)

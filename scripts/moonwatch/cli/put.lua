@@ -5,8 +5,8 @@ local views = require "moonwatch.console.views"
 
 local M = {
     summary = "Create or replace the value at a path.",
-    description = "The value is an argument, or standard input with \"-\" or without one; any bytes. Missing parents are "
-        .. "created.",
+    description = "The value is an argument, or standard input with \"-\" or without one; any bytes. Missing "
+        .. "parents are created.",
 }
 
 function M.configure(command)

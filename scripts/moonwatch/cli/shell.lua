@@ -4,9 +4,9 @@ local core = require "moonwatch.core"
 
 local M = {
     summary = "An interactive Lua shell on the registry, or inside a running engine.",
-    description = "Lines are Lua, and run as tasks: calls that wait just wait. Beside it: cd ls tree cat stat "
-        .. "watch nodes locks sessions help. Ctrl-C ends what runs, Ctrl-D leaves. Without a terminal, standard input is run as a "
-        .. "script: exit code 1 when something in it fails.",
+    description = "Lines are Lua, and run as tasks: calls that wait just wait. Beside it: cd ls tree cat stat watch "
+        .. "nodes locks sessions help. Ctrl-C ends what runs, Ctrl-D leaves. Without a terminal, standard input is "
+        .. "run as a script: exit code 1 when something in it fails.",
 }
 
 function M.configure(command)

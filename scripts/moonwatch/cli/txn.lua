@@ -5,10 +5,10 @@ local views = require "moonwatch.console.views"
 
 local M = {
     summary = "Check and write several entries, all or nothing.",
-    description = "A step is an argument, or a line of standard input: \"check PATH [version=N|absent]\", "
-        .. "\"create PATH [VALUE]\", \"put PATH [VALUE]\", \"set PATH [version=N] [VALUE]\", \"delete PATH [version=N]\"; "
-        .. "VALUE is the rest of the step. Or a JSON object: {\"op\": \"put\", \"path\": \"/a\", \"value\": \"b\"}, with "
-        .. "\"version\", \"absent\" and \"value_base64\".",
+    description = "A step is an argument, or a line of standard input: \"check PATH [version=N|absent]\", \"create "
+        .. "PATH [VALUE]\", \"put PATH [VALUE]\", \"set PATH [version=N] [VALUE]\", \"delete PATH [version=N]\"; "
+        .. "VALUE is the rest of the step. Or a JSON object: {\"op\": \"put\", \"path\": \"/a\", \"value\": \"b\"}, "
+        .. "with \"version\", \"absent\" and \"value_base64\".",
 }
 
 function M.configure(command)

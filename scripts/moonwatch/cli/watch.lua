@@ -7,10 +7,10 @@ local views = require "moonwatch.console.views"
 
 local M = {
     summary = "Print changes as they happen, or run a command for each.",
-    description = "First the present state as \"added\", then \"synced\", then changes, until interrupted. With a command "
-        .. "after --, it is run for each change, one after another, in order, with MOONWATCH_EVENT, MOONWATCH_PATH, "
-        .. "MOONWATCH_VALUE, MOONWATCH_PREVIOUS, MOONWATCH_VERSION, MOONWATCH_REVISION and MOONWATCH_OWNER in its "
-        .. "environment. A value that holds a NUL is in MOONWATCH_VALUE_BASE64 instead.",
+    description = "First the present state as \"added\", then \"synced\", then changes, until interrupted. With a "
+        .. "command after --, it is run for each change, one after another, in order, with MOONWATCH_EVENT, "
+        .. "MOONWATCH_PATH, MOONWATCH_VALUE, MOONWATCH_PREVIOUS, MOONWATCH_VERSION, MOONWATCH_REVISION and "
+        .. "MOONWATCH_OWNER in its environment. A value that holds a NUL is in MOONWATCH_VALUE_BASE64 instead.",
 }
 
 function M.configure(command)

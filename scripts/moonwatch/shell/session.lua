@@ -174,7 +174,8 @@ end
 function M.new(api, options)
     local self = setmetatable({
         registry = api.registry, cwd = "/", print_line = options.print, colours = options.colours or colour.none,
-        width = options.width or 80, backend = options.backend or "registry", watches = {}, homes = {}, state = "connecting",
+        width = options.width or 80, backend = options.backend or "registry", watches = {}, homes = {},
+        state = "connecting",
     }, Session)
     self.env = setmetatable({
         mw = api,
