@@ -24,7 +24,7 @@ const mw_requirement mw_mysql_requirements[] = {
     {"binlog", "boolean", "true", false, "let the server's binary log wake us (needs REPLICATION SLAVE); else polling"},
     {"connect_timeout_ms", "duration", "5000", false, "how long one attempt to connect may take"},
     {"heartbeat_ms", "duration", "3000", false, "how often the session is renewed; a third of session_timeout at most"},
-    MW_SQL_OPTIONS,
+    MW_SQL_OPTIONS("10000"),
     {NULL, NULL, NULL, false, NULL},
 };
 

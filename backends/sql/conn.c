@@ -7,10 +7,30 @@
 /* ---- Opening -------------------------------------------------------------------------------------------------------
  */
 
-static int take_options(mw_conn *conn, const mw_option *options, mw_error *err) {
+/* What a backend's own table of options says. */
+static int64_t initial(const mw_backend *backend, const char *key, int64_t otherwise) {
+    for (const mw_requirement *row = backend->options; row && row->key; row++)
+        if (strcmp(row->key, key) == 0 && row->initial)
+            return strtoll(row->initial, NULL, 10);
+    return otherwise;
+}
+
+/* Asked for, it must fit three times into the timeout; otherwise it is made to. */
+static int take_heartbeat(mw__sql_worker *worker, const mw_backend *backend, const mw_option *options, mw_error *err) {
+    int64_t third = (int64_t)(worker->timeout / MW_MS) / 3, most = initial(backend, "heartbeat_ms", third), asked;
+    int status = mw_sql_option_int(options, "heartbeat_ms", most < third ? most : third, 1, 86400000, &asked, err);
+    if (status == MW_OK && asked > third)
+        return mw_fail(err, MW_EINVALID, "session_timeout_ms: %lld is less than three heartbeats of %lld ms",
+                       (long long)(worker->timeout / MW_MS), (long long)asked);
+    worker->heartbeat = status == MW_OK ? (mw_time)asked * MW_MS : 0;
+    return status;
+}
+
+static int take_options(mw_conn *conn, const mw_backend *backend, const mw_option *options, mw_error *err) {
     mw__sql_worker *worker = &conn->worker;
     int64_t timeout, poll, idle;
-    int status = mw_sql_option_int(options, "session_timeout_ms", 6000, 100, 86400000, &timeout, err);
+    int status = mw_sql_option_int(options, "session_timeout_ms", initial(backend, "session_timeout_ms", 6000), 100,
+                                   86400000, &timeout, err);
     if (status == MW_OK)
         status = mw_sql_option_int(options, "poll_interval_ms", 0, 1, 3600000, &poll, err);
     if (status == MW_OK)
@@ -22,10 +42,11 @@ static int take_options(mw_conn *conn, const mw_option *options, mw_error *err) 
     worker->timeout = (mw_time)timeout * MW_MS;
     worker->poll_interval = (mw_time)poll * MW_MS;
     worker->lock_idle_ms = idle;
-    return MW_OK;
+    return take_heartbeat(worker, backend, options, err);
 }
 
-static int prepare(mw_conn *conn, const mw_sql_driver *driver, const mw_conn_config *config, mw_error *err) {
+static int prepare(mw_conn *conn, const mw_backend *backend, const mw_sql_driver *driver, const mw_conn_config *config,
+                   mw_error *err) {
     mw__sql_worker *worker = &conn->worker;
     worker->driver = driver;
     worker->host = config->host;
@@ -37,7 +58,7 @@ static int prepare(mw_conn *conn, const mw_sql_driver *driver, const mw_conn_con
         return mw_fail(err, MW_ENO_MEMORY, "out of memory opening a connection");
     if (config->name.len)
         memcpy(worker->name, config->name.data, config->name.len);
-    int status = take_options(conn, config->options, err);
+    int status = take_options(conn, backend, config->options, err);
     if (status == MW_OK)
         status = mw__sql_catalog_new(driver, &worker->statements, &worker->ddl, err);
     if (status != MW_OK)
@@ -92,7 +113,7 @@ int mw_sql_open(const mw_backend *backend, const mw_sql_driver *driver, const mw
         free(conn);
         return status;
     }
-    status = prepare(conn, driver, config, err);
+    status = prepare(conn, backend, driver, config, err);
     if (status == MW_OK && pthread_create(&conn->thread, NULL, mw__sql_worker_run, &conn->worker) != 0)
         status = mw_fail(err, MW_EIO, "no thread for the connection");
     if (status != MW_OK) {
@@ -142,7 +163,7 @@ void mw_sql_abandon(mw_conn *conn) {
 /* Driven by the loop, not by the thread: a process whose loop stalls must not look alive. */
 static void beat(mw_timer *timer) {
     mw_conn *conn = mw_container(timer, mw_conn, renew);
-    (void)mw_timer_start(conn->host, timer, conn->worker.timeout / 3);
+    (void)mw_timer_start(conn->host, timer, conn->worker.heartbeat);
     for (mw__sql_hold *hold = conn->holds; hold; hold = hold->next)
         if (hold->unlock_failed)
             hold->unlock_failed = !mw__sql_send_lock(conn, hold, MW__SQL_UNLOCK);

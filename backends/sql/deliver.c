@@ -231,7 +231,7 @@ static void on_connected(mw_conn *conn, const mw__sql_job *job) {
                             .server = mw_str_of(conn->worker.driver->server(conn->worker.db))};
     memcpy(info.secret, job->secret, MW_SECRET_SIZE);
     if (!mw_timer_armed(&conn->renew))
-        (void)mw_timer_start(conn->host, &conn->renew, conn->worker.timeout / 3);
+        (void)mw_timer_start(conn->host, &conn->renew, conn->worker.heartbeat);
     conn->events->confirmed(conn->events_arg, job->sent_at);
     conn->events->connected(conn->events_arg, &info);
 }

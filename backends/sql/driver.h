@@ -206,10 +206,10 @@ mw_backend_unlock_fn mw_sql_unlock;
 mw_backend_end_session_fn mw_sql_end_session;
 mw_backend_stats_fn mw_sql_stats;
 
-/* Rows of the options table that every SQL backend has. */
+/* Rows of the options table that every SQL backend has; `timeout`: the session's, where none is asked for. */
 /* clang-format off */
-#define MW_SQL_OPTIONS                                                                                                 \
-    {"session_timeout_ms", "duration", "6000", false, "a session without renewal for so long is over"},                \
+#define MW_SQL_OPTIONS(timeout)                                                                                        \
+    {"session_timeout_ms", "duration", timeout, false, "a session without renewal for so long is over"},                \
     {"poll_interval_ms", "duration", NULL, false, "idle look-ups for changes; events come sooner where they can"},     \
     {"lock_idle_ms", "duration", "600000", false, "a lock that nobody used for so long leaves the table"},             \
     {"retention", "integer", "10000", false, "revisions kept in the change log; who slept longer reads anew"}

@@ -131,5 +131,9 @@ static int leave(mw__sql_worker *worker, mw__sql_job *job) {
 int mw__sql_unlock_job(mw__sql_worker *worker, mw__sql_job *job) {
     bool freed = false;
     int status = job->token ? set_free(worker, job, &freed) : MW_OK;
-    return status == MW_OK && !freed ? leave(worker, job) : status;
+    if (status != MW_OK || freed)
+        return status;
+    status = leave(worker, job);
+    worker->poll_wanted = status == MW_OK; /* the lock may have come to another ticket of ours */
+    return status;
 }

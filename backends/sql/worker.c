@@ -254,10 +254,7 @@ static void run_renew(mw__sql_worker *worker, mw__sql_job *job) {
 
 static void run_lock(mw__sql_worker *worker, mw__sql_job *job) {
     int status = job->kind == MW__SQL_LOCK ? mw__sql_lock_job(worker, job) : mw__sql_unlock_job(worker, job);
-    bool unlocked = job->kind == MW__SQL_UNLOCK && status == MW_OK;
     settle(worker, job, status);
-    if (unlocked && worker->connected)
-        after_commit(worker);
 }
 
 static void end_all(mw__sql_worker *worker, int how) {

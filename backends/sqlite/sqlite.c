@@ -127,7 +127,7 @@ const mw_sql_driver mw__sqlite_driver = {
 const mw_requirement mw__sqlite_options[] = {
     {"path", "path", NULL, true, "the registry's file; created when it is not there"},
     {"busy_timeout_ms", "duration", "1000", false, "how long one attempt waits for a file that another process locked"},
-    MW_SQL_OPTIONS,
+    MW_SQL_OPTIONS("6000"),
     {NULL, NULL, NULL, false, NULL},
 };
 
