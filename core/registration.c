@@ -267,9 +267,10 @@ static void on_written(void *arg, const mw_result *result) {
         if (watch_place(reg, &why) != MW_OK)
             mw_log(registry->host, MW_LOG_WARN, "register", "a removal of %.*s will not be noticed: %s",
                    MW__SHOWN(reg->path), why.message);
-        tell(reg, MW_OK, NULL);
-        if (reg->dirty && reg->state == VISIBLE)
+        if (reg->dirty)
             take_turn(reg);
+        if (reg->state != FAILED)
+            tell(reg, MW_OK, NULL); /* last: whoever hears it may free the registration */
     } else if (result->status == MW_OK || passing(result->status) || result->status == MW_EEXISTS ||
                result->status == MW_ECONFLICT || result->status == MW_ENOT_FOUND) {
         if (result->status == MW_EIO || result->status == MW_ENO_MEMORY)
