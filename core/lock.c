@@ -64,7 +64,7 @@ static void withdraw(mw_lock *lock) {
     if (hold) {
         hold->refs++;
         detach(lock);
-        if (mw__linked(&hold->link) && lock->registry->conn)
+        if (mw__linked(&hold->link) && lock->registry->conn && !lock->registry->abandoning)
             lock->registry->backend->unlock(lock->registry->conn, &hold->ticket);
         mw__hold_unref(hold);
     } else {
@@ -108,6 +108,10 @@ static void on_ended(mw_ticket *ticket, int status, const mw_error *detail) {
     mw__hide_space(registry, &why);
     mw__registry_ref(registry);
     mw__list_remove(&hold->link);
+    if (status == MW_ESESSION_LOST && !registry->closing) {
+        mw__session_ended(registry, &why); /* listeners hear `lost` before any lock does */
+        lock = hold->lock;
+    }
     if (lock && lock->state == HELD) {
         detach(lock);
         lock->events->lost(lock->arg, &why);
