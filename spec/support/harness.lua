@@ -96,6 +96,10 @@ function Harness:mend(client) self.driver:mend(client) end
 --- The server ends the client's session now, as if its lease had passed.
 function Harness:expire(client) self.driver:expire(client) end
 
+--- An operator drops a lock: nobody holds it or waits for it any more. Who held it may not be told.
+---@param path string
+function Harness:drop_lock(path) self.driver:drop_lock(path) end
+
 --- The next write of this client is applied, and its answer does not arrive.
 function Harness:lose_next_reply(client) self.driver:lose_next_reply(client) end
 

@@ -119,6 +119,10 @@ function Memory:forget_changes()
   self.server:compact()
 end
 
+function Memory:drop_lock(path)
+  assert(self.server:drop_lock(path))
+end
+
 function Memory:outage(on)
   self.server:freeze(nil, on)
 end

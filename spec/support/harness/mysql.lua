@@ -3,6 +3,7 @@
 
 local Mysql = require "support.mysql"
 local Real = require "support.harness.real"
+local sql = require "support.harness.sql"
 
 local Backend = setmetatable({}, Real)
 Backend.__index = Backend
@@ -54,6 +55,10 @@ end
 function Backend:forget_changes()
   self.server:sql([[USE %s; START TRANSACTION; UPDATE mw_meta SET revision = revision + 1 WHERE id = 1;
     UPDATE mw_meta SET floor = revision WHERE id = 1; DELETE FROM mw_changes; COMMIT]], self.database)
+end
+
+function Backend:drop_lock(path)
+  self.server:sql("USE %s; START TRANSACTION; %s COMMIT", self.database, sql.drop_lock(path))
 end
 
 function Backend:outage(on)

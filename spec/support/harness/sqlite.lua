@@ -58,6 +58,10 @@ function Sqlite:expire(client)
   self:run(sql.expire(client:session()))
 end
 
+function Sqlite:drop_lock(path)
+  self:run(sql.drop_lock(path))
+end
+
 function Sqlite:forget_changes()
   self:run(sql.forget_changes())
 end
