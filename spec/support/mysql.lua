@@ -44,6 +44,12 @@ function Mysql:sql(format, ...)
   return run("sql", self.dir, format:format(...))
 end
 
+--- The same, without waiting for its end; what it answers is lost.
+function Mysql:later(format, ...)
+  os.execute(("'%s/spec/support/mysql_server' sql '%s' '%s' >/dev/null 2>&1 </dev/null &")
+    :format(os.getenv "MOONWATCH_SOURCE", self.dir, format:format(...)))
+end
+
 --- A counter of SHOW GLOBAL STATUS.
 ---@return integer
 function Mysql:status(name)

@@ -18,7 +18,45 @@ function Backend:start()
   self.server:sql("CREATE DATABASE %s", self.database)
 end
 
+-- What may befall a server; each ends by itself or with `calm`.
+local storms = {
+  function(self) -- a crash in the middle of whatever is going on, and a restart
+    self.server:kill()
+    self.server:restart "--log-bin=bin"
+  end,
+  function(self) -- every connection is cut, wherever its transaction stands
+    local ids = self.server:sql "SELECT ID FROM information_schema.PROCESSLIST WHERE USER LIKE 'client%%'"
+    for id in ids:gmatch "%d+" do
+      pcall(self.server.sql, self.server, "KILL HARD " .. id)
+    end
+  end,
+  function(self) self.server:sql "SET GLOBAL read_only = ON" end,
+  function(self) -- somebody sits on the revision row: lock waits time out (1205)
+    self.server:later("USE %s; START TRANSACTION; UPDATE mw_meta SET epoch = epoch WHERE id = 1; DO SLEEP(2)",
+      self.database)
+  end,
+  function(self) -- somebody takes the rows in the other order: deadlocks (1213)
+    self.server:later([[USE %s; START TRANSACTION; UPDATE mw_sessions SET opened = opened; DO SLEEP(0.3);
+      UPDATE mw_meta SET epoch = epoch; ROLLBACK]], self.database)
+  end,
+  function(self) self.server:sql "SET GLOBAL max_connections = 10" end,
+  function(self)
+    self.server:freeze()
+    self.frozen = true
+  end,
+}
+
+local function calm(self)
+  if self.frozen then
+    self.server:thaw()
+    self.frozen = false
+  end
+  self.server:sql "SET GLOBAL read_only = OFF; SET GLOBAL max_connections = 151"
+end
+
+--- A storm ends when somebody comes in anew.
 function Backend:options()
+  calm(self)
   accounts = accounts + 1
   local account = "client" .. accounts
   table.insert(self.accounts, account)
@@ -66,6 +104,15 @@ function Backend:outage(on)
     self.server:freeze()
   else
     self.server:thaw()
+  end
+end
+
+--- `on`: the next of the server's faults, in turn. The one before is over first.
+function Backend:chaos(on)
+  calm(self)
+  if on then
+    self.storm = (self.storm or 0) % #storms + 1
+    storms[self.storm](self)
   end
 end
 
