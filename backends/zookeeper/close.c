@@ -69,7 +69,7 @@ static void close_on_thread(mw_conn *conn) {
         finish(conn);
         return;
     }
-    mw_poll_stop(conn->host, &conn->poll);
+    zk_unwire(conn);
     *job = (zk_close_job){.defer = {.run = job_done}, .conn = conn, .host = conn->host, .zh = conn->zh};
     mw_host_hold(conn->host);
     conn->phase = ZK_ENDING;

@@ -69,22 +69,21 @@ static void deaden(int fd) {
 }
 
 void zk_cut(mw_conn *conn) {
-    mw_poll_stop(conn->host, &conn->poll);
-    if (zoo_state(conn->zh) == ZOO_NOTCONNECTED_STATE)
-        conn->wired = false; /* the client closed it already */
+    bool open = conn->wired && zoo_state(conn->zh) != ZOO_NOTCONNECTED_STATE; /* else the client closed it already */
+    zk_unwire(conn);
     zk_session_suspend(conn);
     conn->inside++;
-    for (int tries = 0; tries < 8 && (conn->wired || conn->outstanding > 0); tries++) {
-        if (conn->wired) {
+    for (int tries = 0; tries < 8 && (open || conn->outstanding > 0); tries++) {
+        if (open) {
             deaden(conn->fd);
             while (zookeeper_process(conn->zh, ZOOKEEPER_READ) == ZOK) {
             }
-            conn->wired = false;
+            open = false;
         } else { /* its queue of requests is only emptied by a connection that fails */
-            int fd = -1, interest = 0;
+            int interest = 0;
             struct timeval wait = {0};
-            conn->wired = zookeeper_interest(conn->zh, &fd, &interest, &wait) == ZOK && fd >= 0;
-            conn->fd = fd;
+            conn->fd = -1;
+            open = zookeeper_interest(conn->zh, &conn->fd, &interest, &wait) == ZOK && conn->fd >= 0;
         }
     }
     conn->inside--;
@@ -158,7 +157,7 @@ void zk_refuse(mw_conn *conn, int status, const char *why) {
     conn->phase = ZK_FAILED;
     conn->refused = false;
     mw_timer_stop(conn->host, &conn->timer);
-    mw_poll_stop(conn->host, &conn->poll);
+    zk_unwire(conn);
     zk_requests_end(conn, MW_EUNKNOWN);
     zk_holds_end(conn, MW_ESESSION_LOST, &err);
     conn->events->failed(conn->events_arg, status, &err);

@@ -1,7 +1,13 @@
-/* The client's descriptor and deadlines in the host's loop. */
+/* The client's descriptor and deadlines in the host's loop.
+ *
+ * The client closes and opens its descriptor where it likes, even while it sends, and the system forgets a watched
+ * socket only when the last descriptor of it is closed, which a child process may have inherited: the loop would then
+ * be woken for ever. So the loop watches a duplicate of our own, which is stopped first and closed after. */
 #include "zk.h"
 
+#include <fcntl.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #define PACKETS_PER_TURN 512
 
@@ -37,9 +43,29 @@ static bool dropped_silently(const mw_conn *conn) {
            zoo_state(conn->zh) != ZOO_CONNECTED_STATE;
 }
 
-static void unwire(mw_conn *conn) {
+void zk_unwire(mw_conn *conn) {
     mw_poll_stop(conn->host, &conn->poll);
+    if (conn->ear > 0)
+        (void)close(conn->ear);
+    conn->ear = 0;
+    conn->listens = 0;
     conn->wired = false;
+}
+
+/* The client has a socket; a new one when we were not wired. */
+static void wire(mw_conn *conn, int fd, unsigned events) {
+    if (!conn->wired || fd != conn->fd) {
+        zk_unwire(conn);
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+        conn->ear = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        conn->fd = fd;
+        conn->wired = true;
+    }
+    if (events == conn->listens)
+        return;
+    conn->listens = events;
+    if (conn->ear < 0 || mw_poll_start(conn->host, &conn->poll, conn->ear, events) != MW_OK)
+        zk_refuse(conn, MW_EUNSUPPORTED, "this host has no descriptors; it cannot serve a network backend");
 }
 
 /* What the client reported through the watcher while it was on the stack, and its own fate. True: go on. */
@@ -59,14 +85,13 @@ static bool digest_state(mw_conn *conn) {
 }
 
 static void failed(mw_conn *conn) {
-    unwire(conn);
+    zk_unwire(conn);
     zk_session_suspend(conn);
     zk_retry(conn);
 }
 
 /* Ask the client what it waits for; it may open, close or replace its descriptor. */
 static mw_time ask(mw_conn *conn, mw_time now) {
-    mw_poll_stop(conn->host, &conn->poll);
     bool connecting = !conn->wired;
     int fd = -1, interest = 0;
     struct timeval wait = {1, 0};
@@ -79,11 +104,10 @@ static mw_time ask(mw_conn *conn, mw_time now) {
         failed(conn);
         return conn->retry_at;
     }
-    conn->wired = fd >= 0;
-    conn->fd = fd;
-    unsigned events = (interest & ZOOKEEPER_READ ? MW_READABLE : 0) | (interest & ZOOKEEPER_WRITE ? MW_WRITABLE : 0);
-    if (conn->wired && events && mw_poll_start(conn->host, &conn->poll, fd, events) != MW_OK)
-        zk_refuse(conn, MW_EUNSUPPORTED, "this host has no descriptors; it cannot serve a network backend");
+    if (fd < 0)
+        zk_unwire(conn);
+    else
+        wire(conn, fd, (interest & ZOOKEEPER_READ ? MW_READABLE : 0) | (interest & ZOOKEEPER_WRITE ? MW_WRITABLE : 0));
     return now + (mw_time)wait.tv_sec * MW_SECOND + (mw_time)wait.tv_usec * 1000;
 }
 
@@ -150,7 +174,6 @@ void zk_pump(mw_conn *conn) {
 
 static void ready(mw_poll *poll, unsigned events) {
     mw_conn *conn = mw_container(poll, mw_conn, poll);
-    mw_poll_stop(conn->host, poll);
     int what = (events & MW_READABLE ? ZOOKEEPER_READ : 0) | (events & MW_WRITABLE ? ZOOKEEPER_WRITE : 0);
     int rc = ZOK, packets = 0;
     if (zoo_state(conn->zh) == ZOO_CONNECTING_STATE)
@@ -195,7 +218,7 @@ void zk_pump_init(mw_conn *conn) {
 }
 
 void zk_pump_stop(mw_conn *conn) {
-    mw_poll_stop(conn->host, &conn->poll);
+    zk_unwire(conn);
     mw_timer_stop(conn->host, &conn->timer);
     mw_defer_cancel(conn->host, &conn->kick);
 }

@@ -70,7 +70,9 @@ struct mw_conn {
     zk_close_job *closing;
     char *addresses; /* what the handle was made with: numbers only */
 
-    int fd;     /* valid while wired */
+    int fd;  /* the client's, valid while wired */
+    int ear; /* our duplicate, which the loop watches for `listens`; 0 = none */
+    unsigned listens;
     bool wired; /* the client has an open socket */
     bool up_told, expired, refused, abandoned;
     mw_time connect_began, connect_sent, up_since, retry_at, close_by;
@@ -165,6 +167,7 @@ void zk_pump(mw_conn *conn);
 void zk_kick(mw_conn *conn); /* pump soon, from the loop */
 void zk_pump_init(mw_conn *conn);
 void zk_pump_stop(mw_conn *conn);
+void zk_unwire(mw_conn *conn); /* the client's socket is gone, or is given up */
 
 /* ---- close.c */
 mw_backend_close_fn zk_close;

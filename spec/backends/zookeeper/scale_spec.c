@@ -75,9 +75,9 @@ static void many_watches_survive_a_reconnect(void) {
     CHECK_INT(f.entries, WATCHED);
     mw_backend_stats before, after;
     r.backend->stats(r.conn, &before);
-    /* Somebody else takes the session over for a moment: our connection breaks, the session lives. */
+    /* The server starts anew: connections break, sessions live. */
     CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 && $ZK_CTL up $ZK_DIR 1 && $ZK_CTL wait $ZK_DIR"), 0);
-    RIG_UNTIL(&r, r.resumed == 1 && f.synced == 2);
+    RIG_UNTIL(&r, r.resumed == 1 && owner.resumed == 1 && f.synced == 2);
     CHECK_INT(f.entries, WATCHED);
     CHECK_INT(r.disconnected, 1);
     r.backend->stats(r.conn, &after);

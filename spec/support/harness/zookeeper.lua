@@ -74,6 +74,11 @@ function ZooKeeper:options()
   }
 end
 
+--- For programs that bring their own client.
+function ZooKeeper.direct()
+  return os.getenv "ZK_SERVERS"
+end
+
 function ZooKeeper:proxy_of(client)
   local id = ("%016x"):format(assert(client:session()))
   for _, proxy in ipairs(self.proxies) do
