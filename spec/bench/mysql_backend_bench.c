@@ -1,0 +1,349 @@
+/* The MySQL backend beside the bare client library that runs the very same statements, on a MariaDB of its own. */
+#include "backends/mysql/rig.h"
+
+#define RUNS 5
+#define PUTS 200
+#define CYCLES 200
+#define EVENTS 100
+#define BATCH 1000
+
+static MYSQL *bare;
+
+static double seconds(void) {
+    return (double)mw_host_now(rig.host) / 1e9;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t count) {
+    qsort(values, count, sizeof *values, by_value);
+    return values[count / 2];
+}
+
+static void report(const char *work, double figure, const char *unit, const char *target, bool met) {
+    printf("%s | %.3g | %s | %s | %s\n", work, figure, unit, target, target[0] == '-' ? "-" : met ? "met" : "missed");
+    (void)fflush(stdout);
+}
+
+static void must(bool good, const char *what) {
+    if (good)
+        return;
+    (void)fprintf(stderr, "mysql_backend_bench: %s failed: %s\n", what, spec.why);
+    spec_mysql_remove(&rig.server);
+    exit(EXIT_FAILURE);
+}
+
+static const mw_option calm[] = {{"session_timeout_ms", "600000"},
+                                 {"heartbeat_ms", "200000"},
+                                 {"poll_interval_ms", "600000"},
+                                 {"binlog", "off"},
+                                 {NULL, NULL}};
+
+/* ---- The bare library ----------------------------------------------------------------------------------------------
+ */
+
+static void bare_run(const char *text) {
+    int more = mysql_query(bare, text) ? 1 : 0;
+    for (; more == 0; more = mysql_next_result(bare))
+        mysql_free_result(mysql_store_result(bare));
+    must(more < 0, mysql_error(bare));
+}
+
+static void bare_open(void) {
+    bare = mysql_init(NULL);
+    must(mysql_real_connect(bare, "127.0.0.1", "mwlog", "s3cret", "moonwatch", (unsigned)atoi(rig.server.port), NULL,
+                            CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS) != NULL,
+         "bare connect");
+    bare_run("SET NAMES binary; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+}
+
+/* The last packet of our client that holds `mark`, as the server's own log has it. */
+static void recorded(const char *mark, char *ret_text, size_t size) {
+    char query[256];
+    snprintf(query, sizeof query,
+             "SELECT argument FROM mysql.general_log WHERE command_type = 'Query' AND argument LIKE '%%%s%%' AND "
+             "argument NOT LIKE '%%general_log%%' ORDER BY LENGTH(argument) DESC LIMIT 1",
+             mark);
+    must(mysql_query(rig.server.root, query) == 0, "general log");
+    MYSQL_RES *result = mysql_store_result(rig.server.root);
+    MYSQL_ROW row = mysql_fetch_row(result);
+    must(row && row[0] && strlen(row[0]) < size, "recorded statement");
+    snprintf(ret_text, size, "%s", row[0]);
+    mysql_free_result(result);
+}
+
+static void record(bool on) {
+    spec_mysql_sql(&rig.server, "SET GLOBAL log_output = 'TABLE'; SET GLOBAL general_log = %s", on ? "ON" : "OFF");
+}
+
+/* Done again the marker would match no row: let it. */
+static void make_repeatable(char *text) {
+    char *at = strstr(text, "AND txn < ");
+    must(at != NULL, "marker");
+    memcpy(at, "AND txn > ", 10);
+    memset(at + 10, '0', strspn(at + 10, "0123456789"));
+}
+
+/* ---- A put, a lock, many ephemerals ---------------------------------------------------------------------------------
+ */
+
+static const char record_text[] = "a value of some length, as a node's record may be";
+
+static void compare_puts(void) {
+    static char text[16384];
+    double ours[RUNS], theirs[RUNS];
+    rig_open(&rig.a, calm);
+    record(true);
+    must(spi_write(&rig.a, MW_PUT, "/key", record_text, 0) == MW_OK, "put");
+    record(false);
+    recorded("START TRANSACTION;UPDATE mw_meta", text, sizeof text);
+    make_repeatable(text);
+    for (int run = 0; run < RUNS; run++) {
+        double start = seconds();
+        for (int i = 0; i < PUTS; i++)
+            must(spi_write(&rig.a, MW_PUT, "/key", record_text, 0) == MW_OK, "put");
+        double middle = seconds();
+        for (int i = 0; i < PUTS; i++)
+            bare_run(text);
+        ours[run] = PUTS / (middle - start);
+        theirs[run] = PUTS / (seconds() - middle);
+    }
+    double us = median(ours, RUNS), them = median(theirs, RUNS);
+    report("mysql: put", us, "per second", "-", true);
+    report("mysql: put / the bare library, same statements", us / them, "ratio", "at least 0.8", us / them >= 0.8);
+    spi_close(&rig.a);
+}
+
+static void cycle(spi_client *client) {
+    static spi_ticket ticket;
+    spi_lock(client, &ticket, "/lock", false);
+    must(spi_await(client, &ticket.grants, 1), "lock");
+    spi_unlock(client, &ticket);
+}
+
+static void compare_locks(void) {
+    static char take[4096], give[4096];
+    double ours[RUNS], theirs[RUNS];
+    rig_open(&rig.a, calm);
+    record(true);
+    cycle(&rig.a);
+    record(false);
+    recorded("INSERT INTO mw_locks", take, sizeof take);
+    /* Token by token: the bare release does not check it. */
+    recorded("UPDATE mw_locks SET holder = 0", give, sizeof give);
+    char *token = strstr(give, "AND token = ");
+    must(token != NULL, "token");
+    memcpy(token, "AND token > ", 12);
+    memset(token + 12, '0', strspn(token + 12, "0123456789"));
+    for (int run = 0; run < RUNS; run++) {
+        double start = seconds();
+        for (int i = 0; i < CYCLES; i++)
+            cycle(&rig.a);
+        double middle = seconds();
+        for (int i = 0; i < CYCLES; i++) {
+            bare_run(take);
+            bare_run(give);
+        }
+        ours[run] = CYCLES / (middle - start);
+        theirs[run] = CYCLES / (seconds() - middle);
+    }
+    double us = median(ours, RUNS), them = median(theirs, RUNS);
+    report("mysql: free lock acquired and released", us, "per second", "-", true);
+    report("mysql: free lock / the bare statements", us / them, "ratio", "at least 0.9", us / them >= 0.9);
+    spi_close(&rig.a);
+}
+
+static void register_many(void) {
+    static char paths[BATCH][32];
+    static mw_write writes[BATCH];
+    static mw_written written[BATCH];
+    static spi_op op;
+    double ratios[RUNS];
+    rig_open(&rig.a, calm);
+    must(spi_write(&rig.a, MW_PUT, "/e/parent", "", 0) == MW_OK, "put");
+    for (int run = 0; run < RUNS; run++) {
+        for (int i = 0; i < BATCH; i++) {
+            snprintf(paths[i], sizeof paths[i], "/e/%d.%d", run, i);
+            writes[i] = spi_step(MW_CREATE, paths[i], record_text, 0);
+            writes[i].ephemeral = true;
+        }
+        double start = seconds();
+        op = (spi_op){.request = {.kind = MW_WRITE, .writes = writes, .write_count = BATCH}};
+        op.request.entry = spi_on_entry;
+        op.request.done = spi_on_done;
+        op.request.written = written;
+        rig.a.backend->submit(rig.a.conn, &op.request);
+        must(spi_end(&rig.a, &op) == MW_OK, "1,000 ephemerals");
+        double together = seconds() - start;
+        start = seconds();
+        for (int i = 0; i < BATCH / 10; i++) {
+            char path[32];
+            snprintf(path, sizeof path, "~/s/%d.%d", run, i);
+            must(spi_write(&rig.a, MW_CREATE, path + 1, "~v", 0) == MW_OK, "ephemeral");
+        }
+        ratios[run] = (seconds() - start) * 10 / together;
+    }
+    double ratio = median(ratios, RUNS);
+    report("mysql: 1,000 ephemerals one by one / in one txn", ratio, "ratio", "at least 20", ratio >= 20);
+    spi_close(&rig.a);
+}
+
+/* ---- From commit to reaction
+ * ----------------------------------------------------------------------------------------- */
+
+static double seen_at;
+static int seen;
+static void on_seen(mw_feed *feed, const mw_entry *entry) {
+    seen_at = seconds();
+    seen++;
+}
+
+static double reaction(const mw_option *options) {
+    static spi_feed feed;
+    static double delays[EVENTS];
+    rig_open(&rig.a, calm);
+    rig_open(&rig.b, options);
+    must(spi_write(&rig.a, MW_PUT, "/watched/x", "", 0) == MW_OK, "put");
+    spi_watch(&rig.b, &feed, "/watched", MW_DEPTH_CHILDREN);
+    feed.feed.entry = on_seen;
+    must(spi_await(&rig.b, &feed.synced, 1), "feed");
+    for (int i = 0; i < EVENTS; i++) {
+        unsigned char draw;
+        int before = seen;
+        mw_timer wait = {.fire = rig_tick};
+        mw_host_random(rig.host, &draw, 1);
+        /* Anywhere in the poll interval of 200 ms. */
+        mw_timer_start(rig.host, &wait, (mw_time)draw * 200 * MW_MS / 256);
+        while (mw_timer_armed(&wait))
+            mw_uv_host_step(rig.host, true);
+        seen_at = 0;
+        must(spi_write(&rig.a, MW_PUT, "/watched/x", "v", 0) == MW_OK, "put");
+        double committed = seconds();
+        must(spi_await(&rig.b, &seen, before + 1), "event");
+        delays[i] = seen_at > committed ? seen_at - committed : 0;
+    }
+    rig.b.backend->unwatch(rig.b.conn, &feed.feed);
+    spi_close(&rig.b);
+    spi_close(&rig.a);
+    return median(delays, EVENTS) * 1e3;
+}
+
+/* ---- What an idle process asks
+ * --------------------------------------------------------------------------------------- */
+
+static void idle(int nodes) {
+    static spi_feed feed;
+    char work[96];
+    static const mw_option usual[] = {{"binlog", "off"}, {NULL, NULL}};
+    spec_mysql_sql(&rig.server,
+                   "DELETE FROM moonwatch.mw_entries; INSERT INTO moonwatch.mw_entries SELECT "
+                   "CONCAT('/f/', seq), '/f', 'value', 0, 1, 1, 0, 0, 0 FROM mysql.seq_1_to_%d",
+                   nodes);
+    rig_open(&rig.b, usual);
+    spi_watch(&rig.b, &feed, "/f", MW_DEPTH_CHILDREN);
+    must(spi_await(&rig.b, &feed.synced, 1), "feed");
+    int64_t rows = spec_mysql_status(&rig.server, "ROWS_READ"),
+            own = spec_mysql_status(&rig.server, "ROWS_READ") - rows;
+    int64_t asked = spec_mysql_status(&rig.server, "QUESTIONS");
+    rows = spec_mysql_status(&rig.server, "ROWS_READ");
+    double start = seconds();
+    must(spi_await(&rig.b, &rig.b.confirmed, rig.b.confirmed + 2), "heartbeats");
+    double passed = seconds() - start;
+    rows = spec_mysql_status(&rig.server, "ROWS_READ") - rows - own;
+    asked = spec_mysql_status(&rig.server, "QUESTIONS") - asked - 3;
+    snprintf(work, sizeof work, "mysql: idle beside %d nodes, statements", nodes);
+    report(work, (double)asked / passed, "per second", "-", true);
+    snprintf(work, sizeof work, "mysql: idle beside %d nodes, rows read", nodes);
+    report(work, (double)rows / passed, "per second", "-", true);
+    snprintf(work, sizeof work, "mysql: a full-table poll beside %d nodes would read", nodes);
+    report(work, (double)nodes * 5, "per second", "-", true);
+    rig.b.backend->unwatch(rig.b.conn, &feed.feed);
+    spi_close(&rig.b);
+}
+
+/* ---- Writers
+ * ----------------------------------------------------------------------------------------------------------- */
+
+enum { MOST_WRITERS = 32 };
+
+typedef struct writer {
+    spi_client client;
+    spi_op op;
+    mw_write write;
+    char path[32];
+} writer;
+
+static writer writers[MOST_WRITERS];
+static int writing, written;
+static double writing_until;
+
+static bool keep_writing(void *arg) {
+    for (int i = 0; i < writing; i++) {
+        if (writers[i].op.ends == 0)
+            continue;
+        must(writers[i].op.status == MW_OK, "put");
+        written++;
+        spi_submit_writes(&writers[i].client, &writers[i].op, &writers[i].write, 1);
+    }
+    return seconds() > writing_until;
+}
+
+static bool none_under_way(void *arg) {
+    bool busy = false;
+    for (int i = 0; i < writing; i++)
+        busy = busy || writers[i].op.ends == 0;
+    return !busy;
+}
+
+static void write_side_by_side(int count) {
+    char work[64];
+    writing = count;
+    written = 0;
+    for (int i = 0; i < count; i++) {
+        snprintf(writers[i].path, sizeof writers[i].path, "/w/%d", i);
+        rig_open(&writers[i].client, calm);
+        writers[i].write = spi_step(MW_PUT, writers[i].path, record_text, 0);
+        must(spi_write(&writers[i].client, MW_PUT, writers[i].path, "", 0) == MW_OK, "put");
+        spi_submit_writes(&writers[i].client, &writers[i].op, &writers[i].write, 1);
+    }
+    double start = seconds();
+    writing_until = start + 2;
+    must(rig_run(keep_writing, NULL), "writers");
+    double passed = seconds() - start;
+    must(rig_run(none_under_way, NULL), "the last writes");
+    for (int i = 0; i < count; i++)
+        spi_close(&writers[i].client);
+    snprintf(work, sizeof work, "mysql: %d writers", count);
+    report(work, written / passed, "txn/s", "-", true);
+}
+
+static void all(void) {
+    spi_open(&rig.b, &rig_bench, rig.host, mw_backend_plugin(), rig_options(NULL)); /* makes the tables */
+    spi_close(&rig.b);
+    bare_open();
+    compare_puts();
+    compare_locks();
+    register_many();
+    double delay = reaction((mw_option[]){{NULL, NULL}});
+    report("mysql: commit to reaction with the binary log, p50", delay, "ms", "at most 2", delay <= 2);
+    delay = reaction((mw_option[]){{"binlog", "off"}, {NULL, NULL}});
+    report("mysql: commit to reaction by polling each 200 ms, p50", delay, "ms", "at most 102", delay <= 102);
+    for (int count = 1; count <= MOST_WRITERS; count *= 2)
+        write_side_by_side(count);
+    idle(10);
+    idle(10000);
+    mysql_close(bare);
+}
+
+int main(int argc, char **argv) {
+    static const spec_case once[] = {{"mysql", all}};
+    spec_mysql_start(&rig.server, "--log-bin=bin");
+    spec.before = rig_before;
+    spec.after = rig_after;
+    int status = spec_run(once, 1, argc, argv);
+    spec_mysql_remove(&rig.server);
+    return status;
+}
