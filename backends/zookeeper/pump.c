@@ -49,7 +49,7 @@ void zk_unwire(mw_conn *conn) {
         (void)close(conn->ear);
     conn->ear = 0;
     conn->listens = 0;
-    conn->wired = false;
+    conn->wired = conn->corked = false;
 }
 
 /* The client has a socket; a new one when we were not wired. */
@@ -141,6 +141,7 @@ static void begin(mw_conn *conn, mw_time now) {
 void zk_pump(mw_conn *conn) {
     if (conn->inside || conn->phase == ZK_FAILED)
         return;
+    zk_flush(conn);
     mw_time now = mw_host_now(conn->host);
     if (!conn->zh) {
         if (conn->phase >= ZK_CLOSING)
@@ -166,6 +167,7 @@ void zk_pump(mw_conn *conn) {
     if (conn->phase == ZK_UP && now >= zk_session_due(conn))
         zk_session_probe(conn, now);
     mw_time due = ask(conn, now);
+    zk_flush(conn); /* the probe's */
     if (conn->phase == ZK_FAILED || !digest_state(conn))
         return;
     due = sooner(sooner(due, silence_due(conn)), sooner(zk_session_due(conn), zk_closing_due(conn)));

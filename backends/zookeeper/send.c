@@ -1,7 +1,10 @@
 /* The client's asynchronous calls, counted and stamped. */
 #include "zk.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 /* Keep a send time for zk_session_confirm; close ones share a place. */
 static void stamp(mw_conn *conn, mw_time now) {
@@ -9,6 +12,24 @@ static void stamp(mw_conn *conn, mw_time now) {
         return;
     conn->send_last = (conn->send_last + 1) % ZK_SENDS;
     conn->sends[conn->send_last] = now;
+}
+
+/* The client sends each request as two small packets. Held back until the end of the turn they travel together, with
+ * all that the turn still sends; zk_flush() lets them go before the loop sleeps. */
+static zhandle_t *corked(mw_conn *conn) {
+    static const int on = 1;
+    if (!conn->corked && conn->wired) {
+        (void)setsockopt(conn->ear, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+        conn->corked = true;
+    }
+    return conn->zh;
+}
+
+void zk_flush(mw_conn *conn) {
+    static const int off = 0;
+    if (conn->corked && conn->wired)
+        (void)setsockopt(conn->ear, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+    conn->corked = false;
 }
 
 static int sent(mw_conn *conn, int rc) {
@@ -28,33 +49,33 @@ void zk_heard(mw_conn *conn) {
 }
 
 int zk_send_get(mw_conn *conn, const char *path, bool watch, data_completion_t done, void *data) {
-    return sent(conn, zoo_awget(conn->zh, path, watch ? zk_watcher : NULL, conn, done, data));
+    return sent(conn, zoo_awget(corked(conn), path, watch ? zk_watcher : NULL, conn, done, data));
 }
 
 int zk_send_exists(mw_conn *conn, const char *path, bool watch, stat_completion_t done, void *data) {
-    return sent(conn, zoo_awexists(conn->zh, path, watch ? zk_watcher : NULL, conn, done, data));
+    return sent(conn, zoo_awexists(corked(conn), path, watch ? zk_watcher : NULL, conn, done, data));
 }
 
 int zk_send_children(mw_conn *conn, const char *path, bool watch, strings_stat_completion_t done, void *data) {
-    return sent(conn, zoo_awget_children2(conn->zh, path, watch ? zk_watcher : NULL, conn, done, data));
+    return sent(conn, zoo_awget_children2(corked(conn), path, watch ? zk_watcher : NULL, conn, done, data));
 }
 
 int zk_send_create(mw_conn *conn, const char *path, mw_str value, int mode, string_stat_completion_t done, void *data) {
-    return sent(conn, zoo_acreate2(conn->zh, path, value.len ? value.data : "", (int)value.len, conn->options.acl, mode,
-                                   done, data));
+    return sent(conn, zoo_acreate2(corked(conn), path, value.len ? value.data : "", (int)value.len, conn->options.acl,
+                                   mode, done, data));
 }
 
 int zk_send_set(mw_conn *conn, const char *path, mw_str value, int version, stat_completion_t done, void *data) {
-    return sent(conn, zoo_aset(conn->zh, path, value.len ? value.data : "", (int)value.len, version, done, data));
+    return sent(conn, zoo_aset(corked(conn), path, value.len ? value.data : "", (int)value.len, version, done, data));
 }
 
 int zk_send_delete(mw_conn *conn, const char *path, void_completion_t done, void *data) {
-    return sent(conn, zoo_adelete(conn->zh, path, -1, done, data));
+    return sent(conn, zoo_adelete(corked(conn), path, -1, done, data));
 }
 
 int zk_send_multi(mw_conn *conn, int count, const zoo_op_t *ops, zoo_op_result_t *results, void_completion_t done,
                   void *data) {
-    return sent(conn, zoo_amulti(conn->zh, count, ops, results, done, data));
+    return sent(conn, zoo_amulti(corked(conn), count, ops, results, done, data));
 }
 
 static void synced(int rc, const char *path, const void *data) {
@@ -62,7 +83,7 @@ static void synced(int rc, const char *path, const void *data) {
 }
 
 int zk_send_sync(mw_conn *conn) {
-    return sent(conn, zoo_async(conn->zh, *conn->options.root ? conn->options.root : "/", synced, conn));
+    return sent(conn, zoo_async(corked(conn), *conn->options.root ? conn->options.root : "/", synced, conn));
 }
 
 typedef struct parents {

@@ -24,7 +24,7 @@
 #define ZK_HIDDEN "/.moonwatch" /* below the chroot: marks of sessions; not shown to anyone */
 #define ZK_SLOT_COUNT 65        /* 0 names the session; the others mark one write in flight each */
 #define ZK_SENDS 16             /* remembered send times, see session.c */
-#define ZK_READ_WINDOW 512      /* reads of feeds and walks in flight */
+#define ZK_READ_WINDOW 4096     /* reads of feeds and walks in flight */
 
 typedef struct zk_options {
     char *servers; /* "host:port,..." without chroot */
@@ -74,6 +74,7 @@ struct mw_conn {
     int ear; /* our duplicate, which the loop watches for `listens`; 0 = none */
     unsigned listens;
     bool wired; /* the client has an open socket */
+    bool corked;
     bool up_told, expired, refused, abandoned;
     mw_time connect_began, connect_sent, up_since, retry_at, close_by;
     unsigned failures;
@@ -216,6 +217,7 @@ int zk_sweep(mw_conn *conn, const char *path, void (*done)(void *data, int rc, b
 /* ---- send.c: the client's asynchronous calls, counted and stamped. 0, or a code of the client when it was not sent.
  * Each completion begins with zk_heard(). */
 void zk_heard(mw_conn *conn);
+void zk_flush(mw_conn *conn); /* at the end of a turn */
 int zk_send_get(mw_conn *, const char *path, bool watch, data_completion_t, void *data);
 int zk_send_exists(mw_conn *, const char *path, bool watch, stat_completion_t, void *data);
 int zk_send_children(mw_conn *, const char *path, bool watch, strings_stat_completion_t, void *data);

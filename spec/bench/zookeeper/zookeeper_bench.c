@@ -1,0 +1,386 @@
+/* ZooKeeper: the registry beside the bare C client (the floor), Apache Curator and kazoo, on one real server in one
+ * run. usage (beside a server, see zookeeper.cmake): zookeeper_bench; the peers are programs in
+ * SPEC_FOLDER/bench/zookeeper. */
+#define SPEC_SHARED
+#include "backends/zookeeper/world.h"
+
+#include <zookeeper/zookeeper.h>
+
+#include <poll.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EPHEMERALS 5000
+#define MEMBERS 10000
+#define ROUNDS 5
+
+static double now_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t count) {
+    qsort(values, count, sizeof *values, ascending);
+    return values[count / 2];
+}
+
+static void row(const char *what, double figure, const char *unit, const char *target, double limit, bool at_most) {
+    bool met = at_most ? figure <= limit : figure >= limit;
+    printf("zookeeper: %s | %.3f | %s | %s | %s\n", what, figure, unit, target,
+           limit == 0 ? "-"
+           : met      ? "met"
+                      : "missed");
+    fflush(stdout);
+}
+
+/* ---- Peers: a program that prints one number */
+static double peer(const char *format, ...) {
+    char command[1024], line[64] = "0";
+    va_list args;
+    va_start(args, format);
+    vsnprintf(command, sizeof command, format, args);
+    va_end(args);
+    FILE *pipe = popen(command, "r");
+    if (!pipe || !fgets(line, sizeof line, pipe))
+        fprintf(stderr, "zookeeper_bench: no answer from: %s\n", command);
+    if (pipe)
+        pclose(pipe);
+    return atof(line);
+}
+
+#define CURATOR                                                                                                        \
+    "java -Xmx512m -cp /usr/share/java/curator-recipes.jar:/usr/share/java/curator-framework.jar:"                     \
+    "/usr/share/java/curator-client.jar:/usr/share/java/zookeeper.jar:/usr/share/java/guava.jar:"                      \
+    "/usr/share/java/slf4j-api.jar:/usr/share/java/slf4j-nop.jar " SPEC_FOLDER                                         \
+    "/bench/zookeeper/CuratorBench.java %s %s /bench 2>/dev/null"
+#define KAZOO "/usr/bin/python3 " SPEC_FOLDER "/bench/zookeeper/kazoo_bench.py %s %s /bench 2>/dev/null"
+
+/* ---- The floor: the bare client in a poll loop */
+typedef struct bare {
+    zhandle_t *zh;
+    int left;
+} bare;
+
+static void bare_drop(const char *message) {}
+
+static void bare_run(bare *b, bool (*done)(const bare *b)) {
+    while (!done(b)) {
+        int fd = -1, interest = 0;
+        struct timeval wait = {0};
+        if (zookeeper_interest(b->zh, &fd, &interest, &wait) != ZOK || fd < 0)
+            continue;
+        struct pollfd p = {
+            fd, (short)((interest & ZOOKEEPER_READ ? POLLIN : 0) | (interest & ZOOKEEPER_WRITE ? POLLOUT : 0)), 0};
+        if (poll(&p, 1, 1000) <= 0)
+            continue;
+        int events = (p.revents & POLLOUT ? ZOOKEEPER_WRITE : 0) | (p.revents & POLLIN ? ZOOKEEPER_READ : 0);
+        while (zookeeper_process(b->zh, events) == ZOK && (events & ZOOKEEPER_READ) && !done(b))
+            events = ZOOKEEPER_READ;
+    }
+}
+
+static bool bare_connected(const bare *b) {
+    return zoo_state(b->zh) == ZOO_CONNECTED_STATE;
+}
+
+static bool bare_done(const bare *b) {
+    return b->left == 0;
+}
+
+static void bare_open(bare *b) {
+    b->zh = zookeeper_init2(world_servers(), NULL, 10000, NULL, b, ZOO_NO_LOG_CLIENTENV, bare_drop);
+    zoo_set_servers_resolution_delay(b->zh, -1);
+    bare_run(b, bare_connected);
+}
+
+static void bare_created(int rc, const char *path, const void *data) {
+    ((bare *)data)->left--;
+}
+
+static void bare_deleted(int rc, const void *data) {
+    ((bare *)data)->left--;
+}
+
+static double bare_ephemerals(bare *b) {
+    char path[64], value[200] = {0};
+    double begin = now_s();
+    b->left = EPHEMERALS;
+    for (int i = 0; i < EPHEMERALS; i++) {
+        snprintf(path, sizeof path, "/bench/b%d", i);
+        zoo_acreate(b->zh, path, value, sizeof value, &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL, bare_created, b);
+    }
+    bare_run(b, bare_done);
+    double took = now_s() - begin;
+    b->left = EPHEMERALS;
+    for (int i = 0; i < EPHEMERALS; i++) {
+        snprintf(path, sizeof path, "/bench/b%d", i);
+        zoo_adelete(b->zh, path, -1, bare_deleted, b);
+    }
+    bare_run(b, bare_done);
+    return took;
+}
+
+static void bare_watched(zhandle_t *zh, int type, int state, const char *path, void *ctx) {}
+
+static void bare_value(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
+    ((bare *)data)->left--;
+}
+
+static void bare_names(int rc, const struct String_vector *names, const void *data) {
+    bare *b = (bare *)data;
+    char path[128];
+    b->left = names ? names->count : 0;
+    for (int i = 0; names && i < names->count; i++) {
+        snprintf(path, sizeof path, "/bench/view/%s", names->data[i]);
+        zoo_awget(b->zh, path, bare_watched, NULL, bare_value, b);
+    }
+}
+
+static double bare_view(void) {
+    bare b = {.left = -1};
+    bare_open(&b);
+    double begin = now_s();
+    zoo_awget_children(b.zh, "/bench/view", bare_watched, NULL, bare_names, &b);
+    bare_run(&b, bare_done);
+    double took = now_s() - begin;
+    zookeeper_close(b.zh);
+    return took;
+}
+
+/* ---- Ours */
+typedef struct bulk {
+    mw_call call;
+    char path[48];
+} bulk;
+
+static void bulk_done(void *arg, const mw_result *result) {
+    --*(int *)arg;
+}
+
+static bool is_zero(void *arg) {
+    return *(int *)arg <= 0;
+}
+
+static double our_ephemerals(node *n) {
+    static bulk all[EPHEMERALS];
+    static char value[200];
+    mw_error err;
+    int left = EPHEMERALS;
+    double begin = now_s();
+    for (int i = 0; i < EPHEMERALS; i++) {
+        snprintf(all[i].path, sizeof all[i].path, "/bench/m%d", i);
+        all[i].call = (mw_call){.timeout = MW_FOREVER, .done = bulk_done, .arg = &left};
+        mw_create(n->registry, mw_str_of(all[i].path), (mw_str){value, sizeof value}, true, &all[i].call, NULL, &err);
+    }
+    world_until(n->world, is_zero, &left);
+    double took = now_s() - begin;
+    left = EPHEMERALS;
+    for (int i = 0; i < EPHEMERALS; i++)
+        mw_delete(n->registry, mw_str_of(all[i].path), MW_VERSION_ANY, &all[i].call, NULL, &err);
+    world_until(n->world, is_zero, &left);
+    return took;
+}
+
+static double our_view(world *w) {
+    node n;
+    observer o;
+    node_open(w, &n, "view", world_servers(), 10000);
+    double begin = now_s();
+    observer_start(&n, &o, "view", "/bench/view", MW_DEPTH_CHILDREN);
+    world_until(w, observer_synced, &o);
+    double took = now_s() - begin;
+    mw_unsubscribe(o.subscription);
+    node_close(&n);
+    return took;
+}
+
+static double our_resident(void) {
+    char line[128];
+    double kb = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof line, status))
+        if (sscanf(line, "VmRSS: %lf", &kb) == 1)
+            break;
+    if (status)
+        fclose(status);
+    return kb / 1024;
+}
+
+typedef struct turn {
+    mw_lock *lock;
+    int left, *all_left;
+} turn;
+
+static void next_turn(void *arg, int status, int64_t token, const mw_error *error) {
+    turn *t = arg;
+    mw_error err;
+    (void)mw_lock_release(t->lock, &err);
+    --*t->all_left;
+    if (--t->left > 0)
+        (void)mw_lock_acquire(t->lock, 0, false, &err);
+}
+
+static const mw_lock_events turn_events = {next_turn, NULL};
+
+/* Seconds per acquire and release of a free lock; `sessions` contend when more than one. */
+static double our_locks(world *w, const char *servers, int sessions, int each) {
+    node nodes[8];
+    turn turns[8];
+    mw_error err;
+    int left = sessions * each;
+    for (int i = 0; i < sessions; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "s%d", i);
+        node_open(w, &nodes[i], name, servers, 10000);
+        turns[i] = (turn){.left = each, .all_left = &left};
+        mw_lock_new(nodes[i].registry, mw_str_of(sessions > 1 ? "/bench/contended" : "/bench/lock"), mw_str_of("b"),
+                    &turn_events, &turns[i], &turns[i].lock, &err);
+    }
+    double begin = now_s();
+    for (int i = 0; i < sessions; i++)
+        (void)mw_lock_acquire(turns[i].lock, 0, false, &err);
+    world_until(w, is_zero, &left);
+    double took = now_s() - begin;
+    for (int i = 0; i < sessions; i++) {
+        mw_lock_free(turns[i].lock);
+        node_close(&nodes[i]);
+    }
+    return took / (sessions * each);
+}
+
+/* ---- The table */
+
+static void bench_ephemerals(world *w) {
+    bare b;
+    node n;
+    double floor_s[ROUNDS], ours[ROUNDS];
+    bare_open(&b);
+    node_open(w, &n, "ours", world_servers(), 10000);
+    (void)our_ephemerals(&n);
+    (void)bare_ephemerals(&b);
+    for (int i = 0; i < ROUNDS; i++) {
+        floor_s[i] = bare_ephemerals(&b);
+        ours[i] = our_ephemerals(&n);
+    }
+    double f = median(floor_s, ROUNDS), o = median(ours, ROUNDS);
+    zookeeper_close(b.zh);
+    node_close(&n);
+    row("5,000 ephemerals of 200 bytes", o * 1000, "ms", "-", 0, true);
+    row("5,000 ephemerals: speed to zoo_acreate", f / o, "x", "at least 0.9", 0.9, false);
+    row("5,000 ephemerals: speed to Curator inBackground", peer(CURATOR, "background", world_servers()) / o, "x",
+        "at least 1.0", 1.0, false);
+    row("5,000 ephemerals: speed to Curator blocking", peer(CURATOR, "blocking", world_servers()) / o, "x",
+        "at least 3", 3, false);
+    row("5,000 ephemerals: speed to kazoo create_async", peer(KAZOO, "ephemerals", world_servers()) / o, "x",
+        "at least 2", 2, false);
+}
+
+static void bench_lock(world *w, const char *servers, const char *where, double target) {
+    char what[128], text[32];
+    double ours = our_locks(w, servers, 1, 200);
+    double curator = peer(CURATOR, "lock", servers), kazoo = peer(KAZOO, "lock", servers);
+    snprintf(text, sizeof text, target > 0 ? "at least %.0f" : "-", target);
+    snprintf(what, sizeof what, "free lock acquire+release, %s", where);
+    row(what, ours * 1000, "ms", "-", 0, true);
+    snprintf(what, sizeof what, "free lock, %s: speed to InterProcessMutex", where);
+    row(what, curator / ours, "x", text, target, false);
+    snprintf(what, sizeof what, "free lock, %s: speed to kazoo Lock", where);
+    row(what, kazoo / ours, "x", text, target, false);
+}
+
+static void bench_contention(world *w) {
+    double ours = 1 / our_locks(w, world_servers(), 8, 50);
+    double curator = peer(CURATOR, "contend", world_servers()), kazoo = peer(KAZOO, "contend", world_servers());
+    row("8 sessions contending, hand-overs", ours, "1/s", "-", 0, true);
+    row("8 sessions contending: to the better peer", ours / (curator > kazoo ? curator : kazoo), "x", "at least 1.5",
+        1.5, false);
+}
+
+static void bench_view(world *w) {
+    double floor_s[ROUNDS], ours[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        ours[i] = our_view(w);
+        floor_s[i] = bare_view();
+    }
+    double f = median(floor_s, ROUNDS), o = median(ours, ROUNDS);
+    row("10,000-member view ready", o * 1000, "ms", "-", 0, true);
+    row("10,000-member view: time to zoo_awget", o / f, "x", "at most 1.2", 1.2, true);
+    row("10,000-member view: resident memory", peer("/proc/%d/exe resident", (int)getpid()), "MB", "at most 20", 20,
+        true);
+    row("10,000-member view: speed to CuratorCache", peer(CURATOR, "cache", world_servers()) / o, "x", "at least 3", 3,
+        false);
+    row("10,000-member view: speed to TreeCache", peer(CURATOR, "tree", world_servers()) / o, "x", "at least 3", 3,
+        false);
+    row("10,000-member view: resident memory of Curator", peer(CURATOR, "resident", world_servers()), "MB", "-", 0,
+        true);
+    row("10,000-member view: resident memory of kazoo", peer(KAZOO, "resident", world_servers()), "MB", "-", 0, true);
+}
+
+static void make_members(world *w) {
+    static bulk all[MEMBERS];
+    node n;
+    mw_error err;
+    int left = MEMBERS;
+    node_open(w, &n, "maker", world_servers(), 10000);
+    for (int i = 0; i < MEMBERS; i++) {
+        snprintf(all[i].path, sizeof all[i].path, "/bench/view/member-%05d", i);
+        all[i].call = (mw_call){.timeout = MW_FOREVER, .done = bulk_done, .arg = &left};
+        mw_create(n.registry, mw_str_of(all[i].path), mw_str_of("0123456789"), false, &all[i].call, NULL, &err);
+    }
+    world_until(w, is_zero, &left);
+    node_close(&n);
+}
+
+static void all(void) {
+    static world w;
+    proxy p;
+    char servers[32];
+    const char *only = getenv("ZK_BENCH");
+    world_begin(&w);
+    make_members(&w);
+    if (!only || strstr(only, "view"))
+        bench_view(&w);
+    if (!only || strstr(only, "ephemerals"))
+        bench_ephemerals(&w);
+    if (!only || strstr(only, "lock")) {
+        bench_lock(&w, world_servers(), "loopback", 0);
+        proxy_start(&p, world_port(1));
+        proxy_tell(&p, "delay 2 1"); /* 2.5 ms each way, on average */
+        snprintf(servers, sizeof servers, "127.0.0.1:%d", p.port);
+        bench_lock(&w, servers, "5 ms round trip", 2);
+        proxy_stop(&p);
+        bench_contention(&w);
+    }
+    mw_uv_host_free(w.host);
+    fclose(w.history);
+    remove(w.history_path);
+}
+
+static const spec_case cases[] = {{"bench", all}};
+
+static void resident(void) {
+    world w;
+    node n;
+    observer o;
+    world_begin(&w);
+    node_open(&w, &n, "view", world_servers(), 10000);
+    observer_start(&n, &o, "view", "/bench/view", MW_DEPTH_CHILDREN);
+    world_until(&w, observer_synced, &o);
+    printf("%f\n", our_resident());
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) {
+        resident();
+        return EXIT_SUCCESS;
+    }
+    /* The runner's lines of TAP are no figures: report.lua passes over them. */
+    return spec_run(cases, 1, 1, argv);
+}
