@@ -61,7 +61,7 @@ mw_lua *mw_lua_of(lua_State *L) {
 mw_lua *mw__lua_context(lua_State *L) {
     mw_lua *lua = mw_lua_of(L);
     if (!lua || lua->closed)
-        (void)luaL_error(L, "moonwatch is closed in this Lua state");
+        mw__lua_raise(L, "moonwatch is closed in this Lua state");
     return lua;
 }
 
@@ -136,7 +136,7 @@ mw_process *mw__lua_process_real(lua_State *L) {
     mw_log_sink sink = lua->config.sink ? lua->config.sink : log_to_stderr;
     void *arg = lua->config.sink ? lua->config.sink_arg : lua;
     if (mw_uv_host_new(NULL, sink, arg, &host, &err) != MW_OK)
-        (void)luaL_error(L, "%s", err.message);
+        mw__lua_raise(L, "%s", err.message);
     lua->owns_host = true;
     mw__lua_process_init(&lua->real, lua, host, NULL);
     return &lua->real;

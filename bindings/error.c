@@ -1,7 +1,9 @@
 /* Error objects, and the text of whatever else a Lua function may throw. */
 #include "internal.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -12,6 +14,17 @@ static const struct {
     MW_STATUS_MAP(STATUS)
 #undef STATUS
 };
+
+_Noreturn void mw__lua_raise(lua_State *L, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    luaL_where(L, 1);
+    (void)lua_pushvfstring(L, format, args);
+    va_end(args);
+    lua_concat(L, 2);
+    (void)lua_error(L);
+    abort(); /* lua_error does not come back */
+}
 
 void mw__lua_push_error(lua_State *L, int status, const char *message, mw_str path, const char *backend) {
     lua_createtable(L, 0, 6);

@@ -191,6 +191,9 @@ void mw__lua_budget_install(lua_State *co, mw_lua *lua);
 
 /* ---- Errors ------------------------------------------------------------------------------------------------------ */
 
+/* luaL_error that says in its type that it does not return: compilers and analysers do not know it of luaL_error. */
+_Noreturn void mw__lua_raise(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* An error object. `path` may be empty, `backend` NULL. (longjmp) */
 void mw__lua_push_error(lua_State *L, int status, const char *message, mw_str path, const char *backend);
 /* nil, err; returns 2. (longjmp) */

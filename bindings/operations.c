@@ -142,7 +142,7 @@ op_await *mw__lua_op_begin(lua_State *L, mw_lua_registry *registry, const call_o
     mw__lua_must_be_able_to_wait(L, function);
     op_await *self = mw__lua_await_new(registry->lua, sizeof *self, op_finish, op_drop);
     if (!self) {
-        (void)luaL_error(L, "not enough memory");
+        mw__lua_raise(L, "not enough memory");
         return NULL;
     }
     self->await.release = op_release;

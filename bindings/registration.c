@@ -113,7 +113,7 @@ static lua_registration *new_registration(lua_State *L, const mw_lua_registry *r
     (void)lua_setiuservalue(L, -2, 1);
     lua_registration *self = calloc(1, sizeof *self + path.len + 1);
     if (!self) {
-        (void)luaL_error(L, "not enough memory");
+        mw__lua_raise(L, "not enough memory");
         return NULL;
     }
     self->refs = 1;

@@ -1,6 +1,7 @@
 /* Registries: opening, closing, state. */
 #include "internal.h"
 
+#include <assert.h>
 #include <backends/memory/memory.h>
 
 #include <stdio.h>
@@ -117,7 +118,7 @@ static mw_lua_registry *push_registry(lua_State *L, mw_process *process, const c
     *box = NULL;
     mw_lua_registry *registry = calloc(1, sizeof *registry);
     if (!registry) {
-        (void)luaL_error(L, "not enough memory");
+        mw__lua_raise(L, "not enough memory");
         return NULL;
     }
     registry->lua = process->lua;
@@ -203,6 +204,7 @@ static int core_open(lua_State *L) {
     if (status != MW_OK)
         return mw__lua_failure(L, status, err.message, none, luaL_optstring(L, 1, NULL));
     take_options(L, 3, options);
+    assert(process);
     mw_registry_config config = {.host = process->host,
                                  .backend = backend,
                                  .options = options,

@@ -144,15 +144,15 @@ void mw__lua_must_be_able_to_wait(lua_State *L, const char *what) {
     mw_lua *lua = mw__lua_context(L);
     if (!lua->current) {
         if (mw__lua_forked(lua))
-            (void)luaL_error(L, "'%s' cannot be used in a forked child: its connections belong to the parent", what);
+            mw__lua_raise(L, "'%s' cannot be used in a forked child: its connections belong to the parent", what);
         if (lua->looping)
-            (void)luaL_error(L, "'%s' cannot wait here (in a finalizer, or in a callback of the loop)", what);
+            mw__lua_raise(L, "'%s' cannot wait here (in a finalizer, or in a callback of the loop)", what);
         return;
     }
     if (lua->current->co != L)
-        (void)luaL_error(L, "'%s' cannot wait inside a coroutine of your own; use mw.spawn", what);
+        mw__lua_raise(L, "'%s' cannot wait inside a coroutine of your own; use mw.spawn", what);
     if (!lua_isyieldable(L))
-        (void)luaL_error(L, "'%s' cannot wait here (called through C, from sort, gsub, a finalizer or the like)", what);
+        mw__lua_raise(L, "'%s' cannot wait here (called through C, from sort, gsub, a finalizer or the like)", what);
     raise_if_cancelled(L, lua->current);
 }
 

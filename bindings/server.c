@@ -71,7 +71,7 @@ void mw__lua_servers_free(mw_lua_server **list) {
 mw_memory_server *mw__lua_check_server(lua_State *L, const char *function) {
     server_box *box = mw__lua_check_self(L, MW_CLASS_SERVER, function);
     if (box->world && !mw__lua_world_is_open(box->world))
-        (void)luaL_error(L, "bad argument 'self' to '%s': its world is closed", function);
+        mw__lua_raise(L, "bad argument 'self' to '%s': its world is closed", function);
     return box->server->server;
 }
 

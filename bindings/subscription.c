@@ -341,7 +341,7 @@ static subscription *new_subscription(lua_State *L, mw_lua_registry *registry, c
     (void)lua_setiuservalue(L, -2, 1); /* keeps the registry */
     subscription *sub = calloc(1, sizeof *sub);
     if (!sub) {
-        (void)luaL_error(L, "not enough memory");
+        mw__lua_raise(L, "not enough memory");
         return NULL;
     }
     sub->lua = registry->lua;
@@ -445,7 +445,7 @@ static sub_await *begin_await(lua_State *L, subscription *sub, mw_await **list,
                               int (*finish)(lua_State *, mw_await *)) {
     sub_await *self = mw__lua_await_new(sub->lua, sizeof *self, finish, sub_drop);
     if (!self) {
-        (void)luaL_error(L, "not enough memory");
+        mw__lua_raise(L, "not enough memory");
         return NULL;
     }
     self->await.release = sub_release;

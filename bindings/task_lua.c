@@ -70,10 +70,10 @@ static mw_task *spawn(lua_State *L, mw_process *process, mw_task *parent, int na
     lua_insert(L, -nargs - 2);
     mw_task *task = mw__lua_task_new(process, parent);
     if (!task)
-        (void)luaL_error(L, process->lua->closing ? "no task can start: the engine is closing" : "not enough memory");
+        mw__lua_raise(L, process->lua->closing ? "no task can start: the engine is closing" : "not enough memory");
     if (!lua_checkstack(task->co, nargs + 8)) {
         mw__lua_task_cancel(task);
-        (void)luaL_error(L, "too many arguments for a task");
+        mw__lua_raise(L, "too many arguments for a task");
     }
     mw__lua_task_push_main(task);
     lua_xmove(L, task->co, nargs + 1);

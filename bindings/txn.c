@@ -33,7 +33,7 @@ static int registry_txn(lua_State *L) {
 static txn *check_txn(lua_State *L, const char *function) {
     txn *self = mw__lua_check_self(L, MW_CLASS_TXN, function);
     if (self->committed)
-        (void)luaL_error(L, "bad argument 'self' to '%s': this txn was committed; begin another", function);
+        mw__lua_raise(L, "bad argument 'self' to '%s': this txn was committed; begin another", function);
     return self;
 }
 

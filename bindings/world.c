@@ -31,7 +31,7 @@ typedef struct host_box {
 static mw_lua_world **check_world(lua_State *L, const char *function) {
     mw_lua_world **box = mw__lua_check_self(L, MW_CLASS_WORLD, function);
     if (!*box || !(*box)->world)
-        (void)luaL_error(L, "bad argument 'self' to '%s': the world is closed", function);
+        mw__lua_raise(L, "bad argument 'self' to '%s': the world is closed", function);
     return box;
 }
 
@@ -59,7 +59,7 @@ static mw_process *add_host(lua_State *L, mw_lua_world *world) {
     host_node *node = calloc(1, sizeof *node);
     if (!node || mw_world_host(world->world, log_on, world, &host, &err) != MW_OK) {
         free(node);
-        (void)luaL_error(L, "not enough memory for a host");
+        mw__lua_raise(L, "not enough memory for a host");
         return NULL;
     }
     mw__lua_process_init(&node->process, world->lua, host, world);
@@ -108,7 +108,7 @@ static mw_process *check_host(lua_State *L, const char *function) {
     (void)mw__lua_check_self(L, MW_CLASS_HOST, function);
     mw_process *process = mw__lua_to_process(L, 1);
     if (!process)
-        (void)luaL_error(L, "bad argument 'self' to '%s': its world is closed", function);
+        mw__lua_raise(L, "bad argument 'self' to '%s': its world is closed", function);
     return process;
 }
 
@@ -182,7 +182,7 @@ bool mw__lua_world_step(mw_lua_world *world) {
 
 static void must_be_outside(lua_State *L, mw_lua *lua, const char *function) {
     if (lua->current || lua->looping)
-        (void)luaL_error(L, "'%s' cannot be used in a task: it runs the world that the task is part of", function);
+        mw__lua_raise(L, "'%s' cannot be used in a task: it runs the world that the task is part of", function);
 }
 
 static int world_step(lua_State *L) {

@@ -22,7 +22,7 @@ typedef struct mw__sql_worker {
     size_t name_len;
     mw_time timeout;
     mw_time poll_interval; /* 0 = the driver's */
-    mw_time heartbeat; /* between renewals; a third of the timeout at most */
+    mw_time heartbeat;     /* between renewals; a third of the timeout at most */
     int64_t lock_idle_ms;
     int64_t retention;
     uint64_t random;

@@ -4,6 +4,7 @@
  * changes, and a context per node would make that quadratic. */
 #include "feed.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 void zk_feed_enter(zk_feed *f) {
@@ -81,6 +82,7 @@ static void unwatch_path(zk_feed *f, const char *path) {
 
 static void unlink_node(zk_node *node) {
     zk_feed *f = node->feed;
+    assert(f);
     if (open_node(node))
         f->busy--;
     zk_list_remove(&f->conn->todo, &node->todo);

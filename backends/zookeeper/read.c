@@ -1,6 +1,7 @@
 /* Requests: their life, their order, and the reads of one entry. */
 #include "zk.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* ---- The life of a request */
@@ -174,6 +175,7 @@ static void lock_looked_at(int rc, const struct String_vector *names, const stru
 /* A lock's node is an entry only when it has children that are. */
 static int look_at_lock(zk_op *op, const struct Stat *stat) {
     char path[ZK_PATH_MAX];
+    assert(stat);
     if (stat->numChildren == 0)
         return ZNONODE;
     op->seen = *stat;
