@@ -1,0 +1,88 @@
+/* Sessions: credentials, names, ends. Over the bare SPI, on a real server. */
+#include "rig.h"
+
+#include <unistd.h>
+
+static void open_as(rig *r, mw_host *host, const char *digest, const char *acl) {
+    mw_error err = {0};
+    mw_option options[] = {{"servers", rig_servers()}, {"session_timeout_ms", "4000"}, {0}, {0}, {0}};
+    size_t n = 2;
+    if (digest)
+        options[n++] = (mw_option){"digest", digest};
+    if (acl)
+        options[n++] = (mw_option){"acl", acl};
+    CHECK_INT(rig_try_open(r, options, host, &err), MW_OK);
+    RIG_UNTIL(r, r->connected == 1 || r->failed);
+}
+
+static void what_we_create_is_ours(void) {
+    rig nobody, me;
+    ask a;
+    open_as(&nobody, rig_host(), NULL, NULL); /* creates the directory of marks for everyone */
+    open_as(&me, nobody.host, "me:secret", NULL);
+    CHECK_INT(rig_write(&me, &a, MW_CREATE, "/private", "v", 0, false), MW_OK);
+    CHECK_INT(rig_read(&nobody, &a, MW_READ_GET, "/private"), MW_EDENIED);
+    CHECK_INT(rig_write(&nobody, &a, MW_SET, "/private", "w", MW_VERSION_ANY, false), MW_EDENIED);
+    CHECK_INT(rig_read(&me, &a, MW_READ_GET, "/private"), MW_OK);
+    CHECK_INT(rig_write(&me, &a, MW_DELETE, "/private", "", MW_VERSION_ANY, false), MW_OK);
+    rig_end(&me);
+    open_as(&me, nobody.host, "me:secret", "read");
+    CHECK_INT(rig_write(&me, &a, MW_CREATE, "/shown", "v", 0, false), MW_OK);
+    CHECK_INT(rig_read(&nobody, &a, MW_READ_GET, "/shown"), MW_OK);
+    CHECK_INT(rig_write(&nobody, &a, MW_SET, "/shown", "w", MW_VERSION_ANY, false), MW_EDENIED);
+    CHECK_INT(rig_write(&me, &a, MW_DELETE, "/shown", "", MW_VERSION_ANY, false), MW_OK);
+    rig_end(&me);
+    rig_close(&nobody);
+}
+
+/* Who may not write marks is served all the same. */
+static void a_reader_without_rights_is_served(void) {
+    rig owner, reader;
+    ask a;
+    char servers[256];
+    mw_error err = {0};
+    snprintf(servers, sizeof servers, "%s/tenant", rig_servers());
+    mw_option mine[] = {{"servers", servers}, {"digest", "me:secret"}, {"acl", "read"}, {0}};
+    mw_option theirs[] = {{"servers", servers}, {"session_timeout_ms", "4000"}, {0}};
+    mw_host *host = rig_host();
+    CHECK_INT(rig_try_open(&owner, mine, host, &err), MW_OK);
+    RIG_UNTIL(&owner, owner.connected == 1);
+    CHECK_INT(rig_write(&owner, &a, MW_CREATE, "/x", "v", 0, false), MW_OK);
+    CHECK_INT(rig_try_open(&reader, theirs, host, &err), MW_OK);
+    RIG_UNTIL(&reader, reader.connected == 1);
+    CHECK_INT(rig_read(&reader, &a, MW_READ_GET, "/x"), MW_OK);
+    CHECK_INT(rig_write(&reader, &a, MW_CREATE, "/y", "v", 0, false), MW_EDENIED);
+    RIG_UNTIL(&reader, reader.confirmed > 1);
+    rig_end(&reader);
+    rig_end(&owner);
+    mw_uv_host_free(host);
+}
+
+static void looks_names_up_off_the_loop(void) {
+    rig r;
+    char servers[64];
+    snprintf(servers, sizeof servers, "no-such-host.invalid:1,localhost:%d", atoi(strchr(rig_servers(), ':') + 1));
+    rig_open_with(&r, rig_host(), servers, "4000");
+    CHECK(r.session.id != 0);
+    rig_close(&r);
+}
+
+/* A server that stands still is given up after `patience`; nobody waits for zookeeper_close (blocking_spec.sh looks at
+ * the system calls of this case). */
+static void closing_is_bounded_on_a_frozen_server(void) {
+    rig r;
+    rig_open(&r);
+    CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 STOP"), 0);
+    r.backend->close(r.conn, 200 * MW_MS);
+    RIG_UNTIL(&r, r.closed == 1);
+    CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 CONT"), 0);
+    mw_uv_host_free(r.host);
+}
+
+static const spec_case cases[] = {
+    {"what we create is ours", what_we_create_is_ours},
+    {"a reader without rights is served", a_reader_without_rights_is_served},
+    {"looks names up off the loop", looks_names_up_off_the_loop},
+    {"closing is bounded on a frozen server", closing_is_bounded_on_a_frozen_server},
+};
+SPEC_MAIN(cases)
