@@ -1,7 +1,10 @@
 /* The loadable backend "mysql". */
+#define _GNU_SOURCE /* asprintf */
 #include "plugin.h"
 
 #include <mysql.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "driver.h"
 #include "options.h"
@@ -10,9 +13,20 @@ static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw
     return mw_sql_open(backend, &mw_mysql_driver, config, ret_conn, err);
 }
 
-static char *schema(void) {
+static char *tables(void) {
     return mw_sql_schema_script(&mw_mysql_driver.dialect, "ALTER TABLE mw_meta COMMENT = '" MW_MYSQL_SCHEMA_MARK,
                                 "';\n");
+}
+
+static char *schema(void) {
+    static const char rights[] = "-- The account needs on this database: SELECT, INSERT, UPDATE, DELETE.\n"
+                                 "-- So that it hears of changes at once, on *.* (optional): REPLICATION SLAVE.\n"
+                                 "-- So that it makes these tables itself: CREATE, ALTER, INDEX as well.\n";
+    char *text = tables(), *all = NULL;
+    if (text && asprintf(&all, "%s%s", rights, text) < 0)
+        all = NULL;
+    free(text);
+    return all;
 }
 
 static const mw_backend backend = {

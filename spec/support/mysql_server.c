@@ -76,7 +76,7 @@ void spec_mysql_remove(spec_mysql *server) {
 }
 
 int64_t spec_mysql_sql(spec_mysql *server, const char *format, ...) {
-    char text[4096];
+    char text[16384];
     int64_t number = 0;
     va_list args;
     va_start(args, format);

@@ -56,6 +56,19 @@ static void missing_rights(void) {
     fails(reader, MW_EDENIED, "SELECT, INSERT, UPDATE and DELETE are needed");
 }
 
+static void what_a_dba_prepared_needs_four_rights(void) {
+    char *text = mw_backend_plugin()->schema();
+    CHECK(text && strstr(text, "REPLICATION SLAVE"));
+    CHECK_INT(mysql_select_db(rig.server.root, "moonwatch"), 0);
+    spec_mysql_sql(&rig.server, "%s", text);
+    free(text);
+    spec_mysql_sql(&rig.server, "CREATE OR REPLACE USER four@'%%' IDENTIFIED BY 's3cret'; "
+                                "GRANT SELECT, INSERT, UPDATE, DELETE ON moonwatch.* TO four@'%%'");
+    rig_open(&rig.a, (mw_option[]){{"username", "four"}, {NULL, NULL}});
+    CHECK_INT(spi_write(&rig.a, MW_PUT, "/x", "v", 0), MW_OK);
+    spi_close(&rig.a);
+}
+
 static void tables_that_are_no_registrys(void) {
     spec_mysql_sql(&rig.server, "CREATE TABLE moonwatch.mw_meta (x INT)");
     fails(NULL, MW_ECORRUPT, "are no registry's");
@@ -213,6 +226,7 @@ static const spec_case cases[] = {
     {"a wrong password", a_wrong_password},
     {"a missing database", a_missing_database},
     {"missing rights", missing_rights},
+    {"what a DBA prepared needs four rights", what_a_dba_prepared_needs_four_rights},
     {"tables that are no registry's", tables_that_are_no_registrys},
     {"tables of a newer program", tables_of_a_newer_program},
     {"what a dead creator left is finished", what_a_dead_creator_left_is_finished},
