@@ -158,6 +158,7 @@ static void delays_change_nothing(void) {
         CHECK_INT(works[i].status, MW_OK);
     near.expected = world_final(&s.far, "/w");
     CHECK(world_until(&s.world, observer_caught_up, &near));
+    mw_unsubscribe(near.subscription);
     scene_end(&s);
 }
 
@@ -193,6 +194,7 @@ static void resets_every_100_ms(void) {
     CHECK(world_until(&s.world, work_done, &last));
     near.expected = world_final(&s.far, "/w");
     CHECK(world_until(&s.world, observer_caught_up, &near));
+    mw_unsubscribe(near.subscription);
     scene_end(&s);
 }
 

@@ -94,7 +94,7 @@ void node_open(world *w, node *n, const char *name, const char *servers, int ses
     mw_registry_config config = {
         .host = w->host, .backend = backend, .options = options, .name = name, .op_timeout = 45 * MW_SECOND};
     CHECK_INT(mw_registry_open(&config, &n->registry, &err), MW_OK);
-    mw_listen(n->registry, state_changed, n);
+    n->listener = mw_listen(n->registry, state_changed, n);
     CHECK(world_until(w, node_is_connected, n));
 }
 
@@ -107,6 +107,7 @@ static bool node_is_closed(void *arg) {
 }
 
 void node_close(node *n) {
+    mw_unlisten(n->listener);
     mw_registry_close(n->registry, 5 * MW_SECOND, node_closed, n);
     CHECK(world_until(n->world, node_is_closed, n));
 }

@@ -24,6 +24,7 @@ typedef struct node {
     world *world;
     char name[16];
     mw_registry *registry;
+    mw_listener *listener;
     mw_state state, states[NODE_STATES];
     int state_count, lost, closed;
 } node;
