@@ -38,22 +38,20 @@
 /* How far revision, floor of tokens and tokens are raised in a registry that went backwards. */
 #define MW__SQL_RAISE 1000000
 
-#define MW__SQL_STATEMENTS(X)                                                                                          \
-    X(META)                                                                                                            \
-    X(META_INIT)                                                                                                       \
-    X(BUMP)                                                                                                            \
-    X(SESSION_OPEN)                                                                                                    \
-    X(SESSION_RENEW) X(SESSION_EXPIRED) X(SESSION_LOOK) X(SESSION_BOOT) X(SESSION_NEXT) X(SESSION_SECRET)              \
-        X(SESSION_LIST) X(END_OWN) X(END_EXPIRED) X(END_VERDICT) X(END_CHANGES) X(END_ENTRIES) X(END_WAIT_COUNT)       \
-            X(END_WAIT) X(END_HOLD_CHANGES) X(END_HANDOVER) X(END_TAKEN) X(END_SESSION) X(RAISE_META) X(RAISE_VERDICT) \
-                X(RAISE_FLOOR) X(RAISE_LOCKS) X(RAISE_SESSIONS) X(TXN_MARK) X(TXN_CHECK) X(TXN_VERDICT) X(TXN_PUT)     \
-                    X(TXN_CHANGED) X(TXN_REMOVED) X(TXN_DELETE) X(TXN_RESULTS) X(TXN_FENCE) X(TXN_MARKER)              \
-                        X(TXN_PAST_RESULTS) X(PARENT_CHANGE) X(PARENT) X(READ_GET) X(READ_STAT) X(READ_EXISTS)         \
-                            X(READ_NAMES) X(READ_CHILDREN) X(READ_LIST) X(READ_QUEUES) X(CHANGES) X(COMPACT_FLOOR)     \
-                                X(COMPACT) X(LOCK_TAKE) X(LOCK_TAKE_ANY) X(LOCK_ALIVE) X(LOCK_ROW) X(LOCK_TAKE_NEW)    \
-                                    X(LOCK_JOIN_COUNT) X(LOCK_JOIN) X(LOCK_STATE) X(LOCK_FREE) X(LEAVE_COUNT)          \
-                                        X(LEAVE_ROW) X(LEAVE_CHANGE) X(LEAVE_HANDOVER) X(LEAVE_TAKEN) X(LOCK_IDLE)     \
-                                            X(LOCK_FLOOR) X(LOCK_DROP)
+/* clang-format moves a list like this to the right without end. */
+/* clang-format off */
+#define MW__SQL_STATEMENTS(X) \
+    X(META) X(META_INIT) X(BUMP) X(SESSION_OPEN) X(SESSION_RENEW) X(SESSION_EXPIRED) X(SESSION_LOOK) \
+    X(SESSION_BOOT) X(SESSION_NEXT) X(SESSION_SECRET) X(SESSION_LIST) X(END_OWN) X(END_EXPIRED) X(END_VERDICT) \
+    X(END_CHANGES) X(END_ENTRIES) X(END_WAIT_COUNT) X(END_WAIT) X(END_HOLD_CHANGES) X(END_HANDOVER) X(END_TAKEN) \
+    X(END_SESSION) X(RAISE_META) X(RAISE_VERDICT) X(RAISE_FLOOR) X(RAISE_LOCKS) X(RAISE_SESSIONS) X(TXN_MARK) \
+    X(TXN_CHECK) X(TXN_VERDICT) X(TXN_PUT) X(TXN_CHANGED) X(TXN_REMOVED) X(TXN_DELETE) X(TXN_RESULTS) \
+    X(TXN_FENCE) X(TXN_MARKER) X(TXN_PAST_RESULTS) X(PARENT_CHANGE) X(PARENT) X(READ_GET) X(READ_STAT) \
+    X(READ_EXISTS) X(READ_NAMES) X(READ_CHILDREN) X(READ_LIST) X(READ_QUEUES) X(CHANGES) X(COMPACT_FLOOR) \
+    X(COMPACT) X(LOCK_TAKE) X(LOCK_TAKE_ANY) X(LOCK_ALIVE) X(LOCK_ROW) X(LOCK_TAKE_NEW) X(LOCK_JOIN_COUNT) \
+    X(LOCK_JOIN) X(LOCK_STATE) X(LOCK_FREE) X(LEAVE_COUNT) X(LEAVE_ROW) X(LEAVE_CHANGE) X(LEAVE_HANDOVER) \
+    X(LEAVE_TAKEN) X(LOCK_IDLE) X(LOCK_FLOOR) X(LOCK_DROP)
+/* clang-format on */
 
 typedef enum mw__sql_statement_id {
 #define MW__SQL_ENUM(name) MW__SQL_##name,

@@ -1,5 +1,5 @@
--- ZooKeeper: a chroot of its own on a real server (spec/support/zookeeper_server.sh run), each client behind a proxy of its
--- own (spec/support/tcp_proxy.c), by which it can be cut off.
+-- ZooKeeper: a chroot of its own on a real server (spec/support/zookeeper_server.sh run), each client behind a
+-- proxy of its own (spec/support/tcp_proxy.c), by which it can be cut off.
 
 local uv = require "luv"
 local Real = require "support.harness.real"
