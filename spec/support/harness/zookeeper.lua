@@ -1,10 +1,10 @@
--- ZooKeeper: a chroot of its own on a real server (spec/support/zookeeper_server.sh run), each client behind a
--- proxy of its own (spec/support/tcp_proxy.c), by which it can be cut off.
+-- ZooKeeper: a chroot of its own on a real server (spec/support/zookeeper_server.sh run), each client behind a proxy of
+-- its own (spec/support/tcp_proxy.c), by which it can be cut off.
 
 local uv = require "luv"
 local Real = require "support.harness.real"
 
-local CREATE2, MULTI, CLOSE_SESSION = 15, 14, -11
+local CREATE2, MULTI, GET_CHILDREN, DELETE, CLOSE_SESSION = 15, 14, 8, 2, -11
 
 local Proxy = {}
 Proxy.__index = Proxy
@@ -119,6 +119,48 @@ function ZooKeeper:expire(client)
   await("the session to end", function() return answers >= 2 end)
   tcp:close()
   uv.run "nowait"
+end
+
+--- One request of the bare protocol over a session of its own: the reply behind its header.
+local function plainly(port, requests)
+  local tcp, buffer = uv.new_tcp(), ""
+  local function reply()
+    local packet
+    await("the server", function()
+      packet = #buffer >= 4 and #buffer >= 4 + string.unpack(">i4", buffer) and string.unpack(">s4", buffer)
+      return packet
+    end)
+    buffer = buffer:sub(5 + #packet)
+    return packet
+  end
+  local connected
+  tcp:connect("127.0.0.1", port, function() connected = true end)
+  await("a connection", function() return connected end)
+  tcp:read_start(function(_, data) buffer = buffer .. (data or "") end)
+  tcp:write(string.pack(">s4", string.pack(">i4i8i4i8s4B", 0, 0, 10000, 0, ("\0"):rep(16), 0)))
+  reply()
+  requests(function(opcode, body)
+    tcp:write(string.pack(">s4", string.pack(">i4i4", 1, opcode) .. body))
+    return reply():sub(17)
+  end)
+  tcp:write(string.pack(">s4", string.pack(">i4i4", 2, CLOSE_SESSION)))
+  reply()
+  tcp:close()
+  uv.run "nowait"
+end
+
+--- What an operator does with zkCli.sh: the members of the queue are deleted, whoever they belong to.
+function ZooKeeper:drop_lock(path)
+  local lock = self.root .. path
+  plainly(self.port, function(ask)
+    local names = ask(GET_CHILDREN, string.pack(">s4B", lock, 0))
+    local members, place = string.unpack(">i4", names)
+    for _ = 1, members do
+      local name
+      name, place = string.unpack(">s4", names, place)
+      ask(DELETE, string.pack(">s4i4", lock .. "/" .. name, -1))
+    end
+  end)
 end
 
 --- The server stands still; its clock does not.
