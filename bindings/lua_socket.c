@@ -223,11 +223,19 @@ static int socket_connect(lua_State *L) {
 /* ---- Listening -----------------------------------------------------------------------------------------------------
  */
 
+static int served(lua_State *L, int status, lua_KContext context) {
+    (void)L;
+    (void)status;
+    (void)context;
+    return 0;
+}
+
+/* With a continuation, since whoever serves a stream waits. */
 static int push_accepted(lua_State *L) {
     push_stream(L, (int)luaL_checkinteger(L, 2));
     lua_replace(L, 2);
     lua_settop(L, 2);
-    lua_call(L, 1, 0);
+    lua_callk(L, 1, 0, 0, served);
     return 0;
 }
 

@@ -9,6 +9,8 @@ local M = {
 
 function M.configure(command)
     command:option("-c --config", "The configuration; without it, application.yaml if there is one."):argname "FILE"
+    command:option("--attach", "Let `moonwatch shell --attach NAME` of the same user look inside; also `attach:` in the "
+        .. "configuration."):argname "NAME"
     command:argument("script", "More scripts, after those of the configuration."):args "*"
 end
 
@@ -51,6 +53,14 @@ local function stop_on_signals(engine)
     process.log_level(engine.config.log_level)
 end
 
+-- Operators may come in from now on, where that is wanted: what to close at the end; nil, err.
+local function let_in(engine, name)
+    if not name then
+        return { close = function() end }
+    end
+    return require("moonwatch.shell.attach").listen(engine, name)
+end
+
 function M.run(args)
     local config = M.configuration(args.config)
     if not config then
@@ -60,6 +70,11 @@ function M.run(args)
     local files = scripts_of(config, args.script)
     local engine = require("moonwatch.engine").new(config)
     stop_on_signals(engine)
+    local door, why = let_in(engine, args.attach or config.attach)
+    if not door then
+        cli.complain("attach: %s", why)
+        return cli.exit.failed
+    end
     local start = core.spawn(function()
         local ok, err = engine:start(files)
         if not ok then
@@ -68,6 +83,7 @@ function M.run(args)
     end)
     local ok, err = engine:wait()
     start:cancel()
+    door:close()
     engine:close()
     if not ok then
         cli.complain("%s", tostring(err))

@@ -32,11 +32,23 @@ local function answer(session, request)
     return { prompt = session:prompt(false) }
 end
 
+-- The global `name` of the script loaded last that has one.
+local function global_of(engine, name)
+    for i = #engine.scripts, 1, -1 do
+        local env = engine.scripts[i].env
+        local value = type(env) == "table" and rawget(env, name)
+        if value ~= nil and value ~= false then
+            return value
+        end
+    end
+end
+
 local function serve(engine, stream)
     local hello = json.decode(stream:read() or "") or {}
     local session = require("moonwatch.shell.session").new(engine.api, {
         backend = engine.backend, width = tonumber(hello.width) or 80,
         colours = colour.new(hello.colours == true),
+        lookup = function(name) return global_of(engine, name) end,
         print = function(text) stream:write(json.encode { print = text }) end,
         changed = function() stream:write(json.encode { changed = true }) end,
     })
@@ -59,7 +71,10 @@ end
 
 --- Let operators attach to `engine` as `name`: the listener, or nil, why.
 function M.listen(engine, name)
-    return socket.listen(M.path(name), function(stream) serve(engine, stream) end)
+    return socket.listen(M.path(name), function(stream)
+        local open <close> = stream -- whatever happens, the operator's end hears of it
+        serve(engine, open)
+    end)
 end
 
 -- ---- The shell's end ------------------------------------------------------------------------------------------------

@@ -168,6 +168,7 @@ end
 ---@field colours moonwatch.Colours?
 ---@field width integer?
 ---@field backend string?
+---@field lookup (fun(name: string): any)?   globals beside Lua's: those of the scripts of a running engine
 
 ---@param options moonwatch.ShellOptions
 ---@return moonwatch.ShellSession
@@ -189,7 +190,13 @@ function M.new(api, options)
         help = function(what)
             self:print(require("moonwatch.shell.help").about(what, api, self.colours))
         end,
-    }, { __index = _G })
+    }, { __index = function(_, name)
+        local value = options.lookup and options.lookup(name)
+        if value == nil then
+            return _G[name]
+        end
+        return value
+    end })
     self.listener = api.registry:on_connection(function(event)
         self.state = event.state
         if options.changed then
