@@ -165,6 +165,14 @@ static int system_started(lua_State *L) {
     return 1;
 }
 
+/* system.time() -> seconds since 1970 on this machine's clock, with fractions */
+static int system_time(lua_State *L) {
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    lua_pushnumber(L, (lua_Number)wall.tv_sec + (lua_Number)wall.tv_nsec / 1e9);
+    return 1;
+}
+
 /* system.resident() -> bytes of memory of this process */
 static int system_resident(lua_State *L) {
     size_t bytes;
@@ -275,6 +283,7 @@ static const luaL_Reg functions[] = {{"interfaces", system_interfaces},
                                      {"processors", system_processors},
                                      {"pid", system_pid},
                                      {"started", system_started},
+                                     {"time", system_time},
                                      {"resident", system_resident},
                                      {"random", system_random},
                                      {"lock_file", system_lock_file},

@@ -27,8 +27,8 @@ M.exit_meanings = {
 
 --- In the order of `moonwatch --help`.
 M.commands = {
-    "run", "check", "shell", "get", "put", "ls", "tree", "stat", "rm", "watch", "txn", "nodes", "locks",
-    "sessions", "lock", "elect", "export", "import", "schema", "completion", "man", "version",
+    "run", "check", "doctor", "init", "shell", "get", "put", "ls", "tree", "stat", "rm", "watch", "txn", "nodes",
+    "locks", "sessions", "lock", "elect", "export", "import", "schema", "completion", "man", "version",
 }
 
 --- One line on standard error.

@@ -2,7 +2,9 @@ local cli = require "moonwatch.cli"
 
 local M = {
     summary = "Check a configuration and its scripts, without running them.",
-    description = "Every complaint is one line on standard error, file:line:column first. Exit code 3 if there is any.",
+    description = "Unknown keys and wrong values of the configuration; of scripts syntax, globals that nothing "
+        .. "sets, and names that mw has not. Every complaint is one line on standard error, its place first. Exit "
+        .. "code 3 if there is any.",
 }
 
 function M.configure(command)
@@ -12,29 +14,14 @@ function M.configure(command)
     command:argument("script", "More scripts to check."):args "*"
 end
 
--- Does the script compile as source text?
-local function check_script(file)
-    local handle, err = io.open(file, "r")
-    if not handle then
-        return err
-    end
-    local source, why = handle:read "a"
-    handle:close()
-    if not source then
-        return ("%s: %s"):format(file, why)
-    end
-    local chunk
-    chunk, err = load((source:gsub("^#[^\n]*", "")), "@" .. file, "t", {})
-    return not chunk and err or nil
-end
-
 function M.run(args)
     local config, complaints = require("moonwatch.config").load(args.config or "application.yaml")
     complaints = complaints or {}
     local files = table.move(args.script, 1, #args.script, 1, {})
     table.move(config and config.scripts or {}, 1, #(config and config.scripts or {}), #files + 1, files)
     for _, file in ipairs(files) do
-        complaints[#complaints + 1] = check_script(file)
+        local found = require("moonwatch.cli.inspect").script(file)
+        table.move(found, 1, #found, #complaints + 1, complaints)
     end
     for _, complaint in ipairs(complaints) do
         io.stderr:write(complaint, "\n")

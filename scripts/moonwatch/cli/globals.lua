@@ -1,5 +1,5 @@
---- Which globals a script reads and sets, without running it: from the compiled chunk, as `luac -l` does. Exact where it
---- speaks (no local is taken for a global); a function with more than 255 constants may hide some.
+--- Which globals a script reads and sets, without running it: from the compiled chunk, as `luac -l` does. Exact where
+--- it speaks (no local is taken for a global); a function with more than 255 constants may hide some.
 local M = {}
 
 -- Layout and numbers of Lua 5.4's bytecode (lopcodes.h, ldump.c).

@@ -9,8 +9,8 @@ local M = {
 
 function M.configure(command)
     command:option("-c --config", "The configuration; without it, application.yaml if there is one."):argname "FILE"
-    command:option("--attach", "Let `moonwatch shell --attach NAME` of the same user look inside; also `attach:` in the "
-        .. "configuration."):argname "NAME"
+    command:option("--attach", "Let `moonwatch shell --attach NAME` of the same user look inside; also `attach:` in "
+        .. "the configuration."):argname "NAME"
     command:argument("script", "More scripts, after those of the configuration."):args "*"
 end
 
