@@ -182,11 +182,18 @@ local function configured(args, name)
     return options
 end
 
+--- What -b says, or else $MOONWATCH_REGISTRY where no configuration is named.
+---@return string?
+function M.registry_named(args)
+    local text = args.backend or not args.config and os.getenv "MOONWATCH_REGISTRY" or nil
+    return text ~= "" and text or nil
+end
+
 --- What mw.open needs for the registry that `args` name.
 ---@return table options
 function M.registry_options(args)
-    local text = args.backend or not args.config and os.getenv "MOONWATCH_REGISTRY" or nil
-    local options = text and text ~= "" and M.parse_registry(text) or configured(args, text)
+    local text = M.registry_named(args)
+    local options = text and M.parse_registry(text) or configured(args, text)
     if args.namespace then
         options.namespace = args.namespace:gsub("^/?", "/", 1)
     end

@@ -119,7 +119,7 @@ end
 -- ---- Which backends -------------------------------------------------------------------------------------------------
 
 local function all_options(args)
-    if args.backend or os.getenv "MOONWATCH_REGISTRY" and not args.config then
+    if client.registry_named(args) then
         return { client.registry_options(args) }
     end
     local config = require("moonwatch.cli.run").configuration(args.config)

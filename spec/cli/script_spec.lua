@@ -1,0 +1,62 @@
+-- The shell without a terminal, and inside a running engine.
+local Program = require "support.program"
+
+describe("moonwatch shell", function()
+  local p
+
+  before_each(function()
+    p = Program.new()
+    p:write("application.yaml", ("registry: {sqlite: {path: '%s'}}\n"):format(p.registry:match "^sqlite:(.*)$"))
+  end)
+  after_each(function() p:finish() end)
+
+  it("runs -e, a file, and standard input, without colour", function()
+    assert.equal("2\n", p:ok { "shell", "-e", "1 + 1" })
+    p:write("a.lua", "x = 20\nprint(x,\n  'two lines')\n")
+    assert.equal("20\ttwo lines\n", p:ok { "shell", "a.lua" })
+    local out = p:ok { "shell", input = "mw.registry:put('/a', 'v').path\nls /\nfor i = 1, 2 do\n print(i)\nend\n" }
+    assert.equal('"/a"\na\n1\n2\n', out)
+    assert.is_nil(out:find "\27")
+  end)
+
+  it("stops a script at its first failure, with code 1 and a short traceback", function()
+    local code, out = p:run { "shell", input = "local function f() error 'broken' end f()\nprint 'never'\n" }
+    assert.equal(1, code)
+    assert.matches("shell:1: broken\n", out)
+    assert.is_nil(out:find "never")
+    assert.is_nil(out:find("moonwatch/", 1, true))
+    assert.equal(1, (p:run { "shell", "-e", "if x then" }))
+    assert.equal(1, (p:run { "shell", "missing.lua" }))
+  end)
+
+  it("looks inside a running engine, through a socket of mode 0600", function()
+    p:write("engine.lua", "count = 41  function next_one() count = count + 1 return count end  print 'ready'")
+    local engine = p:start { "run", "--attach", "spec", "engine.lua" }
+    engine.says "ready"
+    local pipe <close> = io.popen(("stat -c '%%a %%F' %s/*-spec.sock"):format(p.folder))
+    assert.equal("600 socket", pipe:read())
+    assert.equal("42\n", p:ok { "shell", "--attach", "spec", "-e", "next_one()" })
+    assert.equal("43\n", p:ok { "shell", "--attach", "spec", "-e", "next_one()" })
+    p:ok { "shell", "--attach", "spec", "-e", "mw.registry:put('/from', 'inside')" }
+    assert.equal("inside", p:ok { "get", "/from" })
+    assert.equal(1, (p:run { "shell", "--attach", "spec", "-e", "error 'x'" }))
+    engine.signal "TERM"
+    assert.equal(0, engine.code())
+    assert.equal("", io.popen(("ls %s | grep sock"):format(p.folder)):read "a")
+    local code, _, err = p:run { "shell", "--attach", "spec", "-e", "1" }
+    assert.equal(1, code)
+    assert.matches("^moonwatch: [^\n]*sock", err)
+  end)
+
+  it("is let in by the configuration's key as well, and a second engine is refused", function()
+    p:write("application.yaml", "attach: spec\nregistry: {sqlite: {path: r.db}}\n")
+    p:write("engine.lua", "print 'ready'")
+    local engine = p:start { "run", "engine.lua" }
+    engine.says "ready"
+    assert.equal('"spec"\n', p:ok { "shell", "--attach", "spec", "-e", "mw.config.attach" })
+    local code, _, err = p:run { "run", "engine.lua" }
+    assert.equal(1, code)
+    assert.matches("attach: ", err)
+    assert.equal('"spec"\n', p:ok { "shell", "--attach", "spec", "-e", "mw.config.attach" })
+  end)
+end)
