@@ -76,7 +76,8 @@ describe("the commands", function()
 
   it("have stable exit codes and one line on standard error that says what to do", function()
     p:ok { "put", "/a", "1" }
-    for _, case in ipairs { { 4, "get", "/none" }, { 2, "get", "/a//b" }, { 2, "get" }, { 2, "get", "/a", "--nonsense" },
+    for _, case in ipairs {
+      { 4, "get", "/none" }, { 2, "get", "/a//b" }, { 2, "get" }, { 2, "get", "/a", "--nonsense" },
       { 5, "put", "--create", "/a", "1" }, { 3, "get", "/a", "-c", "none.yaml" }, { 2, "ls", "--timeout", "5 parsecs" },
       { 6, "get", "/a", "-b", "zookeeper:127.0.0.1:1", "--timeout", "300ms" } } do
       local code, out, err = p:run { table.unpack(case, 2) }
