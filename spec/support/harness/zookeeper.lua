@@ -169,6 +169,18 @@ function ZooKeeper.outage(_, on)
   assert(uv.kill(file:read "n", on and "sigstop" or "sigcont"))
 end
 
+--- `on`: every connection is reset again and again, what goes through it is late, and the answer to some write of each
+--- client never arrives although the server has done it.
+function ZooKeeper:chaos(on)
+  for i, proxy in ipairs(self.proxies) do
+    if not proxy.ended then
+      proxy:tell(on and "delay 1 5" or "delay 0")
+      proxy:tell(on and ("drop-reply %d %d %d"):format(i % 3 + 1, CREATE2, MULTI) or "drop-reply 0")
+      proxy:tell("reset-every " .. (on and 300 + 70 * (i % 5) or 0))
+    end
+  end
+end
+
 --- The server keeps no log of changes: who comes back is told the present state anyhow.
 function ZooKeeper.forget_changes() end
 
