@@ -118,6 +118,7 @@ const mw_sql_driver mw_mysql_driver = {
     .own_clock = false,
     .poll_interval = 1000 * MW_MS,
     .blind_interval = 200 * MW_MS,
+    .wakes_early = true, /* the binary log is written before the engine commits */
     .open = open_db,
     .free = free_db,
     .connect = mw_mysql_connect,

@@ -171,6 +171,7 @@ struct mw_sql_driver {
     bool own_clock;            /* {now} is this machine's boot clock: expiry needs no proof that clocks agree */
     mw_time poll_interval;     /* between idle look-ups when there is a wake_fd to tell earlier */
     mw_time blind_interval;    /* the same without a wake_fd */
+    bool wakes_early;          /* wake_fd may tell of a commit before a read can see it: look again soon */
 
     mw_sql_open_fn *open;                 /* required */
     mw_sql_free_fn *free;                 /* required */

@@ -348,6 +348,26 @@ static int sleep_for(mw__sql_worker *worker, int wake_fd, mw_time now) {
     return milliseconds_until(until, now);
 }
 
+static void woken(mw__sql_worker *worker) {
+    worker->driver->woken(worker->db);
+    worker->poll_at = 0;
+    worker->glances = worker->driver->wakes_early ? 1 : 0;
+}
+
+/* A wake-up that came before its commit could be seen is not left to the next poll: look again, less and less soon. */
+static void look_again_soon(mw__sql_worker *worker, int64_t seen_before) {
+    static const mw_time after[] = {1 * MW_MS, 5 * MW_MS, 25 * MW_MS};
+    if (worker->glances == 0)
+        return;
+    if (worker->seen != seen_before || worker->glances > sizeof after / sizeof *after) {
+        worker->glances = 0;
+        return;
+    }
+    mw_time soon = mw__sql_now() + after[worker->glances++ - 1];
+    if (soon < worker->poll_at)
+        worker->poll_at = soon;
+}
+
 static void wait_for_work(mw__sql_worker *worker) {
     int wake_fd = worker->connected && worker->driver->wake_fd ? worker->driver->wake_fd(worker->db) : -1;
     struct pollfd fds[2] = {{worker->channel->kick_fd, POLLIN, 0}, {wake_fd, POLLIN, 0}};
@@ -357,10 +377,8 @@ static void wait_for_work(mw__sql_worker *worker) {
         ssize_t got = read(worker->channel->kick_fd, &kicks, sizeof kicks);
         (void)got;
     }
-    if (ready > 0 && wake_fd >= 0 && fds[1].revents) {
-        worker->driver->woken(worker->db);
-        worker->poll_at = 0;
-    }
+    if (ready > 0 && wake_fd >= 0 && fds[1].revents)
+        woken(worker);
 }
 
 static void idle_work(mw__sql_worker *worker) {
@@ -371,8 +389,11 @@ static void idle_work(mw__sql_worker *worker) {
     if (now >= worker->reap_at)
         status = mw__sql_reap(worker, &err);
     if (status == MW_OK && (worker->poll_wanted || now >= worker->poll_at)) {
+        int64_t seen = worker->seen;
         worker->poll_at = now + poll_interval(worker, wake_fd);
         status = mw__sql_poll(worker, worker->poll_wanted, &err);
+        if (status == MW_OK)
+            look_again_soon(worker, seen);
     }
     if (status != MW_OK && status != MW_ENO_MEMORY)
         disconnect(worker, &err);
@@ -411,10 +432,8 @@ static bool signalled(mw__sql_worker *worker) {
 static void look_around(mw__sql_worker *worker) {
     int wake_fd = worker->driver->wake_fd ? worker->driver->wake_fd(worker->db) : -1;
     struct pollfd fd = {wake_fd, POLLIN, 0};
-    if (wake_fd >= 0 && poll(&fd, 1, 0) > 0) {
-        worker->driver->woken(worker->db);
-        worker->poll_at = 0;
-    }
+    if (wake_fd >= 0 && poll(&fd, 1, 0) > 0)
+        woken(worker);
     if (has_idle_work(worker))
         idle_work(worker);
 }

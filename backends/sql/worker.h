@@ -49,6 +49,7 @@ typedef struct mw__sql_worker {
     int64_t seen;       /* revision up to which changes were dispatched */
     bool poll_wanted;
     mw_time poll_at;
+    unsigned glances; /* looks since a wake-up that has shown nothing yet, from 1; 0 = none is open */
     mw_time reap_at;
     mw_time steady_since; /* server time and our own have advanced alike since */
     int64_t clock_offset;

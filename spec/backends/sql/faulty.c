@@ -3,6 +3,7 @@
 #include "sqlite/db.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 /* The wrapped driver's connection needs no state of ours: a cut is its `disconnect`, seen from the layer. */
 faulty_plan faulty;
@@ -48,6 +49,29 @@ static int faulty_connect(mw_sql_db *db, mw_error *err) {
     return mw__sqlite_driver.connect(db, err);
 }
 
+static int faulty_wake_fd(mw_sql_db *db) {
+    int fd = atomic_load(&faulty.wake_fd);
+    return fd ? fd : mw__sqlite_driver.wake_fd(db);
+}
+
+static void faulty_woken(mw_sql_db *db) {
+    eventfd_t ignored;
+    int fd = atomic_load(&faulty.wake_fd);
+    if (fd)
+        (void)eventfd_read(fd, &ignored);
+    else
+        mw__sqlite_driver.woken(db);
+}
+
+static int faulty_changed(mw_sql_db *db, bool *ret_changed, mw_error *err) {
+    atomic_fetch_add(&faulty.looks, 1);
+    if (atomic_load(&faulty.hidden) == 0)
+        return mw__sqlite_driver.changed(db, ret_changed, err);
+    atomic_fetch_sub(&faulty.hidden, 1);
+    *ret_changed = false;
+    return MW_OK;
+}
+
 /* Filled once, on the first open, before any thread of it runs. */
 static mw_sql_driver driver;
 
@@ -56,6 +80,10 @@ static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw
         driver = mw__sqlite_driver;
         driver.run = faulty_run;
         driver.connect = faulty_connect;
+        driver.wake_fd = faulty_wake_fd;
+        driver.woken = faulty_woken;
+        driver.changed = faulty_changed;
+        driver.wakes_early = true;
     }
     return mw_sql_open(backend, &driver, config, ret_conn, err);
 }

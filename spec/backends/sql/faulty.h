@@ -22,6 +22,9 @@ typedef struct faulty_plan {
     atomic_bool writes_only;
     atomic_bool down; /* connecting fails */
     atomic_int struck;
+    atomic_int wake_fd; /* what the driver is woken by instead of file events; 0 = those */
+    atomic_int hidden;  /* looks for changes that see none, although there are */
+    atomic_int looks;   /* looks for changes */
 } faulty_plan;
 
 extern faulty_plan faulty;

@@ -4,8 +4,11 @@
 #include "backends/sqlite/bench.h"
 #include "faulty.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 static sqlite_bench bench;
-static mw_option options[4];
+static mw_option options[5];
 static spi_client a, b;
 
 static bool run(bool (*until)(void *arg), void *arg) {
@@ -31,6 +34,11 @@ static void after(void) {
     for (int i = 0; i < 2; i++)
         if (clients[i]->conn && !clients[i]->closed)
             spi_close(clients[i]);
+    if (atomic_load(&faulty.wake_fd))
+        close(atomic_load(&faulty.wake_fd));
+    atomic_store(&faulty.wake_fd, 0);
+    atomic_store(&faulty.hidden, 0);
+    options[3] = (mw_option){NULL, NULL};
     sqlite_bench_end(&bench);
 }
 
@@ -234,6 +242,48 @@ static void a_refusal_by_the_disk_loses_nothing(void) {
     CHECK_INT(op.entries, 0);
 }
 
+static bool has_looked(void *arg) {
+    return atomic_load(&faulty.looks) >= *(int *)arg;
+}
+
+/* As the binary log's events may: then the next poll would be an hour away. */
+static void a_wake_up_before_its_commit_can_be_seen_is_looked_at_again(void) {
+    static spi_feed feed;
+    int bound = 4;
+    options[3] = (mw_option){"poll_interval_ms", "3600000"};
+    atomic_store(&faulty.wake_fd, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    spi_watch(&a, &feed, "/a", MW_DEPTH_CHILDREN);
+    CHECK(spi_await(&a, &feed.synced, 1));
+    for (int hidden = 0; hidden < bound; hidden++) {
+        char value[] = {(char)('0' + hidden), '\0'}, told[] = {'=', value[0], ' ', '\0'};
+        CHECK_INT(spi_write(&b, MW_PUT, "/a/x", value, 0), MW_OK);
+        atomic_store(&faulty.hidden, hidden);
+        CHECK_INT(eventfd_write(atomic_load(&faulty.wake_fd), 1), 0);
+        CHECK(spi_await_text(&a, feed.seen, told));
+    }
+    a.backend->unwatch(a.conn, &feed.feed);
+}
+
+/* Nothing was committed: four looks, and the next wake-up begins anew. */
+static void a_wake_up_for_nothing_costs_a_bounded_number_of_looks(void) {
+    static spi_feed feed;
+    options[3] = (mw_option){"poll_interval_ms", "3600000"};
+    atomic_store(&faulty.wake_fd, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    spi_watch(&a, &feed, "/a", MW_DEPTH_CHILDREN);
+    CHECK(spi_await(&a, &feed.synced, 1));
+    for (int round = 1; round <= 3; round++) {
+        int all = atomic_load(&faulty.looks) + 4;
+        CHECK_INT(eventfd_write(atomic_load(&faulty.wake_fd), 1), 0);
+        CHECK(spi.run(has_looked, &all));
+        CHECK_INT(spi_write(&a, MW_PUT, "/b", "1", 0), MW_OK);
+        CHECK_INT(atomic_load(&faulty.looks), all);
+    }
+    a.backend->unwatch(a.conn, &feed.feed);
+}
+
 static const spec_case cases[] = {
     {"a conflict is repeated", a_conflict_is_repeated},
     {"a cut before sending is repeated", a_cut_before_sending_is_repeated},
@@ -245,6 +295,9 @@ static const spec_case cases[] = {
     {"closing while the server is down ends", closing_while_the_server_is_down_ends},
     {"a reader below the floor reads anew", a_reader_below_the_floor_reads_anew},
     {"a refusal by the disk loses nothing", a_refusal_by_the_disk_loses_nothing},
+    {"a wake-up before its commit can be seen is looked at again",
+     a_wake_up_before_its_commit_can_be_seen_is_looked_at_again},
+    {"a wake-up for nothing costs a bounded number of looks", a_wake_up_for_nothing_costs_a_bounded_number_of_looks},
 };
 
 int main(int argc, char **argv) {
