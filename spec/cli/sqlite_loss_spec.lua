@@ -9,7 +9,8 @@ describe("moonwatch lock", function()
 
   -- Nobody else gets at the registry until the file "release" is there.
   local function block()
-    p:write("block.sh", "(echo 'BEGIN EXCLUSIVE; SELECT 1;'; while [ ! -e release ]; do sleep 0.01; done) "
+    p:write("block.sh", "(echo 'BEGIN EXCLUSIVE; SELECT 1;'; "
+      .. "while [ -e block.sh ] && [ ! -e release ]; do sleep 0.01; done) "
       .. "| sqlite3 -cmd '.timeout 20000' \"$1\" >blocked\n")
     os.execute(("cd %s && sh block.sh %s &"):format(p.folder, p.registry:match "^sqlite:(.*)$"))
     Program.eventually("a blocked registry", function() return p:read "blocked" == "1\n" end)
