@@ -47,6 +47,9 @@ local storms = {
 }
 
 local function calm(self)
+  if self.dark then
+    return -- an outage is no storm: its end is the spec's to tell
+  end
   if self.frozen then
     self.server:thaw()
     self.frozen = false
@@ -100,6 +103,7 @@ function Backend:drop_lock(path)
 end
 
 function Backend:outage(on)
+  self.dark = on
   if on then
     self.server:freeze()
   else
