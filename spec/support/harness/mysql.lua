@@ -60,17 +60,23 @@ end
 --- A storm ends when somebody comes in anew.
 function Backend:options()
   calm(self)
+  local account = self.dark and self.accounts[#self.accounts] or self:new_account()
+  return {
+    backend = "mysql", name = account, session_timeout = "10s",
+    url = ("jdbc:mysql://127.0.0.1:%s/%s?useSSL=false"):format(self.server.port, self.database),
+    username = account, password = "s3cret",
+  }
+end
+
+--- An account of its own for each client, so that one of them can be cut off.
+function Backend:new_account()
   accounts = accounts + 1
   local account = "client" .. accounts
   table.insert(self.accounts, account)
   self.server:sql([[CREATE USER %s@'%%' IDENTIFIED BY 's3cret';
     GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX ON %s.* TO %s@'%%';
     GRANT REPLICATION SLAVE ON *.* TO %s@'%%']], account, self.database, account, account)
-  return {
-    backend = "mysql", name = account, session_timeout = "10s",
-    url = ("jdbc:mysql://127.0.0.1:%s/%s?useSSL=false"):format(self.server.port, self.database),
-    username = account, password = "s3cret",
-  }
+  return account
 end
 
 function Backend:account(client)
