@@ -129,6 +129,22 @@ public class CuratorBench {
         return seconds;
     }
 
+    // The value of root/change starts with the time of its write (nanoseconds of System.nanoTime's clock).
+    static double react(CuratorFramework client, String root, int warm, int count) throws Exception {
+        List<Double> seen = new ArrayList<>();
+        CountDownLatch done = new CountDownLatch(1);
+        CuratorCache cache = CuratorCache.build(client, root + "/change", CuratorCache.Options.SINGLE_NODE_CACHE);
+        cache.listenable().addListener(CuratorCacheListener.builder().forChanges((before, node) -> {
+            seen.add((System.nanoTime() - Long.parseLong(new String(node.getData()).split(" ")[0])) / 1e9);
+            if (seen.size() == warm + count) done.countDown();
+        }).build());
+        cache.start();
+        done.await();
+        double[] values = new double[count];
+        for (int i = 0; i < count; i++) values[i] = seen.get(warm + i);
+        return median(values);
+    }
+
     static double resident() throws Exception {
         for (String line : java.nio.file.Files.readAllLines(java.nio.file.Path.of("/proc/self/status")))
             if (line.startsWith("VmRSS:")) return Double.parseDouble(line.replaceAll("[^0-9]", "")) / 1024;
@@ -153,6 +169,8 @@ public class CuratorBench {
             result = medianOf(3, i -> cache(client, root));
         } else if (work.equals("tree")) {
             result = medianOf(3, i -> tree(client, root));
+        } else if (work.equals("react")) {
+            result = react(client, root, 1000, 500);
         } else if (work.equals("resident")) {
             CuratorCache cache = CuratorCache.build(client, root + "/view");
             CountDownLatch ready = new CountDownLatch(1);

@@ -4,32 +4,15 @@
 #define SPEC_SHARED
 #include "backends/zookeeper/world.h"
 
-#include <zookeeper/zookeeper.h>
+#include "bare.h"
 
-#include <poll.h>
-#include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EPHEMERALS 5000
 #define MEMBERS 10000
 #define ROUNDS 5
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count) {
-    qsort(values, count, sizeof *values, ascending);
-    return values[count / 2];
-}
+#define PAIRS 9
+#define PEERS 5 /* of these, with peers */
 
 static void row(const char *what, double figure, const char *unit, const char *target, double limit, bool at_most) {
     bool met = at_most ? figure <= limit : figure >= limit;
@@ -62,44 +45,7 @@ static double peer(const char *format, ...) {
     "/bench/zookeeper/CuratorBench.java %s %s /bench 2>/dev/null"
 #define KAZOO "/usr/bin/python3 " SPEC_FOLDER "/bench/zookeeper/kazoo_bench.py %s %s /bench 2>/dev/null"
 
-/* ---- The floor: the bare client in a poll loop */
-typedef struct bare {
-    zhandle_t *zh;
-    int left;
-} bare;
-
-static void bare_drop(const char *message) {}
-
-static void bare_run(bare *b, bool (*done)(const bare *b)) {
-    while (!done(b)) {
-        int fd = -1, interest = 0;
-        struct timeval wait = {0};
-        if (zookeeper_interest(b->zh, &fd, &interest, &wait) != ZOK || fd < 0)
-            continue;
-        struct pollfd p = {
-            fd, (short)((interest & ZOOKEEPER_READ ? POLLIN : 0) | (interest & ZOOKEEPER_WRITE ? POLLOUT : 0)), 0};
-        if (poll(&p, 1, 1000) <= 0)
-            continue;
-        int events = (p.revents & POLLOUT ? ZOOKEEPER_WRITE : 0) | (p.revents & POLLIN ? ZOOKEEPER_READ : 0);
-        while (zookeeper_process(b->zh, events) == ZOK && (events & ZOOKEEPER_READ) && !done(b))
-            events = ZOOKEEPER_READ;
-    }
-}
-
-static bool bare_connected(const bare *b) {
-    return zoo_state(b->zh) == ZOO_CONNECTED_STATE;
-}
-
-static bool bare_done(const bare *b) {
-    return b->left == 0;
-}
-
-static void bare_open(bare *b) {
-    b->zh = zookeeper_init2(world_servers(), NULL, 10000, NULL, b, ZOO_NO_LOG_CLIENTENV, bare_drop);
-    zoo_set_servers_resolution_delay(b->zh, -1);
-    bare_run(b, bare_connected);
-}
-
+/* ---- The floor */
 static void bare_created(int rc, const char *path, const void *data) {
     ((bare *)data)->left--;
 }
@@ -145,7 +91,7 @@ static void bare_names(int rc, const struct String_vector *names, const void *da
 
 static double bare_view(void) {
     bare b = {.left = -1};
-    bare_open(&b);
+    bare_open(&b, world_servers());
     double begin = now_s();
     zoo_awget_children(b.zh, "/bench/view", bare_watched, NULL, bare_names, &b);
     bare_run(&b, bare_done);
@@ -261,7 +207,7 @@ static void bench_ephemerals(world *w) {
     bare b;
     node n;
     double floor_s[ROUNDS], ours[ROUNDS];
-    bare_open(&b);
+    bare_open(&b, world_servers());
     node_open(w, &n, "ours", world_servers(), 10000);
     (void)our_ephemerals(&n);
     (void)bare_ephemerals(&b);
@@ -323,6 +269,36 @@ static void bench_view(world *w) {
     row("10,000-member view: resident memory of kazoo", peer(KAZOO, "resident", world_servers()), "MB", "-", 0, true);
 }
 
+static double react_with(const char *format, ...) {
+    char command[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(command, sizeof command, format, args);
+    va_end(args);
+    return react_peer(world_servers(), command);
+}
+
+/* In turns: what else the machine does meanwhile meets all of them. */
+static void bench_reaction(void) {
+    double ours[PAIRS], to_floor[PAIRS], to_curator[PEERS], to_kazoo[PEERS], floor_to_kazoo[PEERS];
+    for (int i = 0; i < PAIRS; i++) {
+        double least = react_with("/proc/%d/exe react", (int)getpid());
+        ours[i] = react_with("lua5.4 " SPEC_FOLDER "/bench/zookeeper/react.lua %s /bench", world_servers());
+        to_floor[i] = ours[i] / least;
+        if (i >= PEERS)
+            continue;
+        double kazoo = react_with(KAZOO, "react", world_servers());
+        to_curator[i] = ours[i] / react_with(CURATOR, "react", world_servers());
+        to_kazoo[i] = ours[i] / kazoo;
+        floor_to_kazoo[i] = least / kazoo;
+    }
+    row("change to Lua reaction, p50", median(ours, PAIRS) * 1e6, "us", "-", 0, true);
+    row("change to Lua reaction: time to zoo_awget", median(to_floor, PAIRS), "x", "at most 1.15", 1.15, true);
+    row("change to Lua reaction: time to CuratorCache", median(to_curator, PEERS), "x", "at most 1.0", 1.0, true);
+    row("change to Lua reaction: time to kazoo DataWatch", median(to_kazoo, PEERS), "x", "at most 0.5", 0.5, true);
+    row("change to zoo_awget alone: time to kazoo DataWatch", median(floor_to_kazoo, PEERS), "x", "-", 0, true);
+}
+
 static void make_members(world *w) {
     static bulk all[MEMBERS];
     node n;
@@ -347,6 +323,8 @@ static void all(void) {
     make_members(&w);
     if (!only || strstr(only, "view"))
         bench_view(&w);
+    if (!only || strstr(only, "reaction"))
+        bench_reaction();
     if (!only || strstr(only, "ephemerals"))
         bench_ephemerals(&w);
     if (!only || strstr(only, "lock")) {
@@ -377,6 +355,8 @@ static void resident(void) {
 }
 
 int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "react") == 0)
+        return react_bare(world_servers());
     if (argc > 1) {
         resident();
         return EXIT_SUCCESS;
