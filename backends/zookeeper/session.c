@@ -13,11 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A sixth: an idle connection hears from its server twice per third of the timeout, so that one that is frozen is left
- * within that third (see pump.c). Every other probe is a write, which renews. */
+/* A seventh: an idle connection hears from its server each period, and leaves one that has been silent for a period
+ * (see pump.c). A frozen server is so left after two at most, and a loop that runs late still leaves it within a third
+ * of the timeout. Every other probe is a write, which renews. */
 mw_time zk_probe_period(const mw_conn *conn) {
     mw_time timeout = conn->session.timeout ? conn->session.timeout : conn->options.session_timeout;
-    return timeout / 6;
+    return timeout / 7;
 }
 
 void zk_session_confirm(mw_conn *conn, mw_time write_sent_at) {
