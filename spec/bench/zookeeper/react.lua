@@ -1,13 +1,13 @@
 -- A Lua reaction to the changes of one entry. Its value is the time of its write in nanoseconds, twice: by
--- CLOCK_MONOTONIC, and by CLOCK_BOOTTIME, which is that of mw.now. usage: react.lua SERVERS ROOT; prints the median of the delays, in seconds.
+-- CLOCK_MONOTONIC, and by CLOCK_BOOTTIME, which is that of mw.now.
+-- usage: react.lua SERVERS ROOT; prints the median of the delays, in seconds.
 local mw = require "moonwatch"
 
 local WARM, COUNT = 50, 200
 
 local registry = assert(mw.open { backend = "zookeeper", servers = arg[1] })
 local seen = {}
-local subscription
-subscription = registry:subscribe(arg[2] .. "/change", { depth = "self" }, function(event)
+local subscription = registry:subscribe(arg[2] .. "/change", { depth = "self" }, function(event)
     if event.type == "updated" then
         seen[#seen + 1] = mw.now() - tonumber(event.value:match("%d+$")) / 1e9
     end
