@@ -20,7 +20,8 @@ local function registry_text(options)
     local servers = options.servers
     return "zookeeper:" .. (type(servers) == "table" and table.concat(servers, ",") or servers)
   end
-  return options.url
+  local place = options.url:match "^jdbc:mysql://([^?]*)"
+  return ("mysql://%s:%s@%s"):format(options.username, options.password, place)
 end
 
 ---@return support.Program
@@ -29,6 +30,7 @@ function Program.new()
   os.remove(folder)
   assert(os.execute("mkdir -m 700 " .. folder))
   local harness = Harness.start()
+  harness.driver.may_stay_empty = true -- some specs only look at what commands refuse
   return setmetatable({
     folder = folder, harness = harness, registry = registry_text(harness:options()), started = {}, number = 0,
   }, Program)
