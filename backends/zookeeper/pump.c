@@ -6,6 +6,7 @@
 #include "zk.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -35,6 +36,12 @@ static mw_time silence_due(const mw_conn *conn) {
         return since + zk_probe_period(conn);
     }
     return MW_FOREVER;
+}
+
+/* What has come and was not read yet, since one of our own turns took long, is no silence of the server's. */
+static bool answers_wait(const mw_conn *conn) {
+    int waiting = 0;
+    return conn->wired && ioctl(conn->fd, FIONREAD, &waiting) == 0 && waiting > 0;
 }
 
 /* The client noticed while sending that the connection is gone: it closed the descriptor, and told nobody. */
@@ -152,7 +159,7 @@ void zk_pump(mw_conn *conn) {
     }
     if (!digest_state(conn))
         return;
-    if (now >= silence_due(conn) || dropped_silently(conn)) {
+    if ((now >= silence_due(conn) && !answers_wait(conn)) || dropped_silently(conn)) {
         zk_cut(conn);
         if (!digest_state(conn))
             return;
