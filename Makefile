@@ -21,18 +21,18 @@ demo: build
 	@. $(BUILD)/env.sh && lua5.4 scripts/demo/demo.lua $(BUILD)/bin/moonwatch
 
 test: setup-test build
-	@ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure $(CTEST_ARGS)
+	@ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure
 
 # The same suite under AddressSanitizer (with its leak check) and UndefinedBehaviorSanitizer.
 sanitize: setup-test
 	@cmake -S . -B $(BUILD)-asan -G Ninja -DMOONWATCH_SANITIZE=ON >/dev/null
 	@cmake --build $(BUILD)-asan -j $(JOBS)
-	@ctest --test-dir $(BUILD)-asan -j $(JOBS) --output-on-failure $(CTEST_ARGS)
+	@ctest --test-dir $(BUILD)-asan -j $(JOBS) --output-on-failure
 
 fuzz: setup-test
 	@CC=clang cmake -S . -B $(BUILD)-fuzz -G Ninja -DMOONWATCH_FUZZ=ON >/dev/null
 	@cmake --build $(BUILD)-fuzz -j $(JOBS) --target fuzzers
-	@ctest --test-dir $(BUILD)-fuzz -L fuzz -j $(JOBS) --output-on-failure $(CTEST_ARGS)
+	@ctest --test-dir $(BUILD)-fuzz -L fuzz -j $(JOBS) --output-on-failure
 
 bench: setup-test build
 	@cmake --build $(BUILD) --target bench
