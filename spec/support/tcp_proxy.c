@@ -14,6 +14,9 @@
  *   drop-reply N [OP [OP]]
  *                         ZooKeeper frames: swallow the Nth reply from now (to a request with one of the opcodes), then
  *                         reset that connection: the server has done it, the client will never be told
+ *   drop-answer TEXT[|TEXT]
+ *                         MySQL packets: forward the next bytes of a client in which a TEXT occurs, swallow the answer
+ *                         to its end, then reset that connection: the server has done it, the client will never be told
  *   session               ZooKeeper frames: "ok ID PASSWORD", both in hexadecimal, of the last handshake
  *   stats                 "ok accepted A open O bytes-up U bytes-down D dropped N"
  *
@@ -51,6 +54,7 @@ typedef struct flow {
     unsigned char head[GREETING];
     size_t head_len, frame_left;
     bool greeted, dropping;
+    bool muted; /* downwards: the answer to drop is on its way */
 } flow;
 
 #define ASKED 65536 /* requests of which the opcode is remembered, by xid */
@@ -75,6 +79,7 @@ struct proxy {
     bool frozen, refusing;
     long drop_in;
     int drop_op, drop_op_too;
+    char drop_texts[128];            /* "" = no answer is to be dropped */
     unsigned char session[GREETING]; /* of the last handshake */
     unsigned long accepted, open, up, down, dropped;
     char line[256];
@@ -215,15 +220,53 @@ static bool follow(flow *f, const char *data, size_t len) {
     return f->dropping;
 }
 
+/* ---- MySQL packets: is this the answer to drop? */
+
+static bool mentions(const char *data, size_t len, const char *texts) {
+    for (size_t text_len; *texts; texts += text_len + (texts[text_len] == '|')) {
+        text_len = strcspn(texts, "|");
+        for (size_t at = 0; text_len && at + text_len <= len; at++)
+            if (memcmp(data + at, texts, text_len) == 0)
+                return true;
+    }
+    return false;
+}
+
+/* Do these bytes end with an OK that no further result follows, or with an error? A batch goes on behind any other. */
+static bool ends_answer(const unsigned char *data, size_t len) {
+    enum { HEADER = 4, OK_LEN = 7, MORE_RESULTS = 8 };
+    if (len >= HEADER + 1 && data[HEADER] == 0xFF && len == HEADER + data[0] + ((size_t)data[1] << 8))
+        return true;
+    for (size_t ok = OK_LEN; ok <= OK_LEN + 16 && len >= HEADER + ok; ok++) {
+        const unsigned char *packet = data + len - ok - HEADER;
+        if (packet[0] == ok && !packet[1] && !packet[2] && !packet[HEADER])
+            return !(packet[HEADER + ok - 4] & MORE_RESULTS);
+    }
+    return false;
+}
+
+/* True when these bytes are the end of the answer that is dropped. */
+static bool mute(flow *f, const char *data, size_t len) {
+    proxy *p = f->link->proxy;
+    flow *down = &f->link->down;
+    if (f->down)
+        return f->muted && ends_answer((const unsigned char *)data, len);
+    if (mentions(data, len, p->drop_texts)) {
+        p->drop_texts[0] = '\0';
+        down->muted = true;
+    }
+    return false;
+}
+
 static void take(flow *f, const char *data, size_t len) {
     proxy *p = f->link->proxy;
     *(f->down ? &p->down : &p->up) += len;
-    if (follow(f, data, len)) {
+    if (follow(f, data, len) || mute(f, data, len)) {
         p->dropped++;
         end_link(f->link, true);
         return;
     }
-    if (f->swallow)
+    if (f->swallow || f->muted)
         return;
     chunk *c = malloc(sizeof *c + len);
     if (!c)
@@ -357,6 +400,8 @@ static bool obey(proxy *p, const char *line) {
         p->drop_in = (long)a;
         p->drop_op = (int)b;
         p->drop_op_too = (int)c;
+    } else if (strcmp(verb, "drop-answer") == 0) {
+        snprintf(p->drop_texts, sizeof p->drop_texts, "%s", line + strlen("drop-answer "));
     } else if (strcmp(verb, "stats") != 0 && strcmp(verb, "session") != 0) {
         return false;
     }

@@ -1,7 +1,8 @@
 -- MySQL: a database of its own per harness on one MariaDB per process, and an account of its own per client, so that
--- one client can be cut off.
+-- one client can be cut off; with MOONWATCH_SPEC_PROXY behind a proxy that can lose an answer.
 
 local Mysql = require "support.mysql"
+local Proxy = require "support.proxy"
 local Real = require "support.harness.real"
 local sql = require "support.harness.sql"
 
@@ -14,7 +15,7 @@ function Backend:start()
   databases = databases + 1
   self.server = Mysql.shared()
   self.database = "moonwatch_" .. databases
-  self.accounts = {}
+  self.accounts, self.proxies = {}, {}
   self.server:sql("CREATE DATABASE %s", self.database)
 end
 
@@ -61,9 +62,14 @@ end
 function Backend:options()
   calm(self)
   local account = self.dark and self.accounts[#self.accounts] or self:new_account()
+  local port = self.server.port
+  if os.getenv "MOONWATCH_SPEC_PROXY" then
+    self.proxies[account] = self.proxies[account] or Proxy.start(port)
+    port = self.proxies[account].port
+  end
   return {
     backend = "mysql", name = account, session_timeout = "10s",
-    url = ("jdbc:mysql://127.0.0.1:%s/%s?useSSL=false"):format(self.server.port, self.database),
+    url = ("jdbc:mysql://127.0.0.1:%s/%s?useSSL=false"):format(port, self.database),
     username = account, password = "s3cret",
   }
 end
@@ -93,6 +99,11 @@ end
 
 function Backend:mend(client)
   self.server:sql([[GRANT USAGE ON *.* TO %s@'%%' WITH MAX_USER_CONNECTIONS 0]], self.cut_off[client])
+end
+
+--- Of the next transaction that writes, or of the next lock: both are one packet.
+function Backend:lose_next_reply(client)
+  self.proxies[self:account(client)]:tell "drop-answer START TRANSACTION;UPDATE mw_meta|INSERT INTO mw_locks"
 end
 
 function Backend:expire(client)
@@ -137,6 +148,9 @@ function Backend:finish(problems)
   self.server:sql("DROP DATABASE %s", self.database)
   for _, account in ipairs(self.accounts) do
     self.server:sql("DROP USER %s@'%%'", account)
+  end
+  for _, proxy in pairs(self.proxies) do
+    proxy:stop()
   end
 end
 
