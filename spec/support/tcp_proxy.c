@@ -232,15 +232,29 @@ static bool mentions(const char *data, size_t len, const char *texts) {
     return false;
 }
 
+/* How many bytes a length-encoded integer takes. */
+static size_t integer_size(unsigned char first) {
+    return first < 0xFB ? 1 : first == 0xFC ? 3 : first == 0xFD ? 4 : 9;
+}
+
+/* The status of an OK packet: behind its mark, the rows affected and the last id. */
+static unsigned ok_status(const unsigned char *body, size_t len) {
+    size_t at = 1 + integer_size(body[1]);
+    at += at < len ? integer_size(body[at]) : 0;
+    return at + 2 <= len ? body[at] | (unsigned)body[at + 1] << 8 : 0;
+}
+
 /* Do these bytes end with an OK that no further result follows, or with an error? A batch goes on behind any other. */
 static bool ends_answer(const unsigned char *data, size_t len) {
-    enum { HEADER = 4, OK_LEN = 7, MORE_RESULTS = 8 };
-    if (len >= HEADER + 1 && data[HEADER] == 0xFF && len == HEADER + data[0] + ((size_t)data[1] << 8))
-        return true;
-    for (size_t ok = OK_LEN; ok <= OK_LEN + 16 && len >= HEADER + ok; ok++) {
-        const unsigned char *packet = data + len - ok - HEADER;
-        if (packet[0] == ok && !packet[1] && !packet[2] && !packet[HEADER])
-            return !(packet[HEADER + ok - 4] & MORE_RESULTS);
+    enum { HEADER = 4, SHORTEST = 7, LONGEST = 600, ERROR = 0xFF, MORE_RESULTS = 8 };
+    for (size_t body = SHORTEST; body <= LONGEST && body + HEADER <= len; body++) {
+        const unsigned char *packet = data + len - body - HEADER;
+        if ((packet[0] | (size_t)packet[1] << 8) != body || packet[2])
+            continue;
+        if (packet[HEADER] == ERROR)
+            return true;
+        if (packet[HEADER] == 0)
+            return !(ok_status(packet + HEADER, body) & MORE_RESULTS);
     }
     return false;
 }

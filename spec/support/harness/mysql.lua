@@ -103,7 +103,9 @@ end
 
 --- Of the next transaction that writes, or of the next lock: both are one packet.
 function Backend:lose_next_reply(client)
-  self.proxies[self:account(client)]:tell "drop-answer START TRANSACTION;UPDATE mw_meta|INSERT INTO mw_locks"
+  local proxy = self.proxies[self:account(client)]
+  proxy:tell "drop-answer START TRANSACTION;UPDATE mw_meta|INSERT INTO mw_locks"
+  proxy.to_drop = (proxy.to_drop or 0) + 1
 end
 
 function Backend:expire(client)
@@ -150,6 +152,10 @@ function Backend:finish(problems)
     self.server:sql("DROP USER %s@'%%'", account)
   end
   for _, proxy in pairs(self.proxies) do
+    local dropped = tonumber(proxy:tell("stats"):match "dropped (%d+)")
+    if dropped ~= (proxy.to_drop or 0) then
+      table.insert(problems, ("%d answers were to be lost, and %d were"):format(proxy.to_drop or 0, dropped))
+    end
     proxy:stop()
   end
 end
