@@ -135,6 +135,7 @@ int mw_mysql_connect(mw_sql_db *db, mw_error *err) {
         drop(db);
         return status;
     }
+    db->packet.values = db->server.mariadb;
     if (db->options.binlog && db->server.binlog)
         mw_mysql_binlog_start(&db->binlog);
     else

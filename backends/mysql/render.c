@@ -73,22 +73,40 @@ static size_t column_count(const mw_sql_statement *statement) {
     return count;
 }
 
-/* (SELECT 1 AS n, _binary'/a' AS path UNION ALL SELECT ...): the first row names the columns. */
+/* The cells of one row. */
+static void append_row(mw_mysql_packet *packet, const mw_sql_value *cells, size_t columns) {
+    for (size_t column = 0; column < columns; column++) {
+        if (column)
+            append_text(packet, ", ");
+        append_value(packet, &cells[column]);
+    }
+}
+
+/* The first row names the columns. */
+static void append_named_row(mw_mysql_packet *packet, const mw_sql_statement *statement, const mw_sql_value *cells,
+                             size_t columns) {
+    for (size_t column = 0; column < columns; column++) {
+        append_text(packet, column ? ", " : "SELECT ");
+        append_value(packet, &cells[column]);
+        append_text(packet, " AS ");
+        append_text(packet, statement->columns[column]);
+    }
+}
+
+/* (SELECT 1 AS n, _binary'/a' AS path UNION ALL VALUES (2, _binary'/b'), (...)), or with a SELECT for each row. */
 static void append_rows(mw_mysql_packet *packet, const mw_sql_statement *statement, const mw_sql_value *rows,
                         size_t count) {
     size_t columns = column_count(statement);
     append_text(packet, "(");
-    for (size_t row = 0; row < count; row++) {
-        append_text(packet, row ? " UNION ALL SELECT " : "SELECT ");
-        for (size_t column = 0; column < columns; column++) {
-            if (column)
-                append_text(packet, ", ");
-            append_value(packet, &rows[row * columns + column]);
-            if (row == 0) {
-                append_text(packet, " AS ");
-                append_text(packet, statement->columns[column]);
-            }
-        }
+    append_named_row(packet, statement, rows, columns);
+    for (size_t row = 1; row < count; row++) {
+        if (!packet->values)
+            append_text(packet, " UNION ALL SELECT ");
+        else
+            append_text(packet, row == 1 ? " UNION ALL VALUES (" : ", (");
+        append_row(packet, rows + row * columns, columns);
+        if (packet->values)
+            append_text(packet, ")");
     }
     append_text(packet, ")");
 }

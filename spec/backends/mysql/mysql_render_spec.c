@@ -63,6 +63,20 @@ static void rows_become_a_union(void) {
                "UNION ALL SELECT 2, _binary'/b') s WHERE 7 = 1");
 }
 
+static void rows_become_a_list_where_the_server_takes_one(void) {
+    mw_sql_value params[] = {integer(7)};
+    mw_sql_value rows[] = {integer(1), bytes("/a", 2), integer(2), bytes("/b", 2), integer(3), {.type = MW_SQL_NULL}};
+    mw_sql_step step = {.statement = 1, .params = params, .param_count = 1, .rows = rows, .row_count = 3};
+    packet.values = true;
+    CHECK_TEXT(render(MW_SQL_ONE, &step, 1),
+               "INSERT INTO t SELECT s.n, s.path FROM (SELECT 1 AS n, _binary'/a' AS path "
+               "UNION ALL VALUES (2, _binary'/b'), (3, NULL)) s WHERE 7 = 1");
+    step.row_count = 1;
+    CHECK_TEXT(render(MW_SQL_ONE, &step, 1),
+               "INSERT INTO t SELECT s.n, s.path FROM (SELECT 1 AS n, _binary'/a' AS path) s WHERE 7 = 1");
+    packet.values = false;
+}
+
 static void no_rows_are_no_statement(void) {
     mw_sql_step step = {.statement = 1};
     CHECK_TEXT(render(MW_SQL_WRITE, &step, 1), "START TRANSACTION;COMMIT");
@@ -99,6 +113,7 @@ static const spec_case cases[] = {
     {"several reads share a snapshot", several_reads_share_a_snapshot},
     {"bytes cannot leave their quotes", bytes_cannot_leave_their_quotes},
     {"rows become a union", rows_become_a_union},
+    {"rows become a list where the server takes one", rows_become_a_list_where_the_server_takes_one},
     {"no rows are no statement", no_rows_are_no_statement},
     {"many rows are split", many_rows_are_split},
     {"what the server would refuse is not sent", what_the_server_would_refuse_is_not_sent},
