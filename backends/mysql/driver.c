@@ -15,6 +15,9 @@
 /* Milliseconds since 1970 of the server's clock, whatever time zone anybody sets. */
 #define SERVER_MS "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)"
 
+/* Of the table as it was before the renewal: a read that locks nothing, for it is READ COMMITTED. */
+#define FIRST_END "(SELECT x.first_end FROM (SELECT MIN(expires) AS first_end FROM mw_sessions) x)"
+
 static void name_place(mw_sql_db *db) {
     const mw_mysql_options *options = &db->options;
     if (options->socket)
@@ -107,6 +110,8 @@ const mw_sql_driver mw_mysql_driver = {
                     "since = IF(" FREE ", VALUES(since), mw_locks.since), "
                     "holder = IF(" FREE ", VALUES(holder), mw_locks.holder)",
             .first_token = "LAST_INSERT_ID(lock_floor + 1)",
+            .beat = " + 0 * LAST_INSERT_ID((" SERVER_MS " << 20) + LEAST(GREATEST(" FIRST_END " - " SERVER_MS
+                    ", 0), " MW_SQL_BEAT_MOST "))",
             .delete_joins = true,
             .path_type = "VARBINARY(1024)",
             .bytes_type = "LONGBLOB",

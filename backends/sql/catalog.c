@@ -68,7 +68,7 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
         "(id, secret, name, opened, expires, timeout, boot, ended, txn, verdict, txn_revision) "
         "SELECT ?1, ?2, ?3, {wall}, {now} + ?4, ?4, {boot}, 0, 0, 0, 0 FROM mw_meta WHERE id = 1 AND identity = ?5 "
         "{share}", ""},
-    [MW__SQL_SESSION_RENEW] = {"UPDATE mw_sessions SET expires = {now} + timeout WHERE " LIVE, ""},
+    [MW__SQL_SESSION_RENEW] = {"UPDATE mw_sessions SET expires = {now} + timeout{beat} WHERE " LIVE, ""},
     [MW__SQL_SESSION_EXPIRED] = {"SELECT id, expires, timeout, ended FROM mw_sessions WHERE expires <= {now} "
         "ORDER BY expires LIMIT 16", ""},
     /* The three in one, for those who ask a server. */

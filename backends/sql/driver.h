@@ -109,13 +109,22 @@ typedef struct mw_sql_dialect {
      * token: then a lock's first use is one round trip too. Without it, that is two. */
     const char *take;
     const char *first_token; /* with `take`: "lock_floor + 1" / "LAST_INSERT_ID(lock_floor + 1)" */
-    bool delete_joins;       /* DELETE t FROM {rows} s JOIN t ON ... instead of DELETE FROM t WHERE ... IN */
-    const char *path_type;   /* "BLOB" / "VARBINARY(1024)" */
-    const char *bytes_type;  /* "BLOB" / "LONGBLOB" */
-    const char *short_type;  /* up to 64 bytes, compared bytewise: "BLOB" / "VARBINARY(64)" */
-    const char *int_type;    /* 64 bit: "INTEGER" / "BIGINT" */
-    const char *table_end;   /* after the closing parenthesis: "WITHOUT ROWID" / "ENGINE=InnoDB" */
+    /* May be NULL. Follows the sum that a renewal sets, adds nothing to it, and makes the statement give (`returned`)
+     * {now} and the milliseconds until the first session runs out, as MW_SQL_BEAT_BITS tells: the look for the expired
+     * within the one statement of a heartbeat. */
+    const char *beat;
+    bool delete_joins;      /* DELETE t FROM {rows} s JOIN t ON ... instead of DELETE FROM t WHERE ... IN */
+    const char *path_type;  /* "BLOB" / "VARBINARY(1024)" */
+    const char *bytes_type; /* "BLOB" / "LONGBLOB" */
+    const char *short_type; /* up to 64 bytes, compared bytewise: "BLOB" / "VARBINARY(64)" */
+    const char *int_type;   /* 64 bit: "INTEGER" / "BIGINT" */
+    const char *table_end;  /* after the closing parenthesis: "WITHOUT ROWID" / "ENGINE=InnoDB" */
 } mw_sql_dialect;
+
+/* What `beat` gives: the clock, and in the lower bits the way to the first end, no less than 0 and no more than their
+ * most. */
+#define MW_SQL_BEAT_BITS 20
+#define MW_SQL_BEAT_MOST "1048575"
 
 /* ---- The driver ----------------------------------------------------------------------------------------------------
  */

@@ -107,17 +107,24 @@ static int look(mw__sql_worker *worker, scan *to, mw_error *err) {
     return status;
 }
 
-/* When to look again before the next heartbeat: as the next session runs out, not all processes at the same moment. */
-static void plan_next(mw__sql_worker *worker, const scan *to) {
-    mw_time beat = worker->timeout / 3;
-    worker->reap_at = mw__sql_now() + beat;
-    if (to->next >= 0 && (mw_time)to->next * MW_MS < beat)
-        worker->reap_at = mw__sql_now() + (mw_time)to->next * MW_MS + (1 + mw__sql_random(worker) % 8) * MW_MS;
+/* When to look again before the next heartbeat: as the first session runs out (`next` milliseconds from now, -1 = there
+ * is none), not all processes at the same moment. Where a renewal tells, it plans anew, and a look comes only when none
+ * does. */
+static void plan_next(mw__sql_worker *worker, int64_t next) {
+    mw_time now = mw__sql_now(), beat = worker->heartbeat;
+    worker->reap_at = now + (worker->driver->dialect.beat ? 2 * beat : beat);
+    if (next >= 0 && (mw_time)next * MW_MS < beat)
+        worker->reap_at = now + (mw_time)next * MW_MS + (1 + mw__sql_random(worker) % 8) * MW_MS;
+}
+
+void mw__sql_heard(mw__sql_worker *worker, int64_t told) {
+    (void)patience_left(worker, told >> MW_SQL_BEAT_BITS, 0);
+    plan_next(worker, told & ((INT64_C(1) << MW_SQL_BEAT_BITS) - 1));
 }
 
 int mw__sql_reap(mw__sql_worker *worker, mw_error *err) {
     scan to = {0};
-    worker->reap_at = mw__sql_now() + worker->timeout / 3;
+    plan_next(worker, -1);
     int status = look(worker, &to, err);
     int64_t soonest = status == MW_OK ? patience_left(worker, to.clock, 0) : 0;
     for (size_t i = 0; status == MW_OK && i < to.count; i++) {
@@ -135,7 +142,7 @@ int mw__sql_reap(mw__sql_worker *worker, mw_error *err) {
     if (to.count > 0) /* who comes after those is not known yet */
         to.next = soonest;
     if (status == MW_OK)
-        plan_next(worker, &to);
+        plan_next(worker, to.next);
     return status;
 }
 
@@ -220,8 +227,7 @@ int mw__sql_tidy(mw__sql_worker *worker, mw_error *err) {
     int status = MW_OK;
     if (worker->highest - worker->floor > worker->retention + worker->retention / 4)
         status = compact(worker, err);
-    mw_time beat = worker->timeout / 3;
-    bool soon = (mw_time)worker->lock_idle_ms * MW_MS < IDLE_TICKS * beat;
+    bool soon = (mw_time)worker->lock_idle_ms * MW_MS < IDLE_TICKS * worker->heartbeat;
     if (status == MW_OK && (worker->ticks++ % IDLE_TICKS == IDLE_TICKS - 1 || soon))
         status = drop_idle_locks(worker, err);
     return status;

@@ -75,6 +75,7 @@ static bool write_fragment(const expansion *to, mw_str name) {
         {"next_token", d->next_token},
         {"returning", d->returning},
         {"take", d->take ? d->take : ""},
+        {"beat", d->beat ? d->beat : ""},
         {"first_token", d->take ? d->first_token : "0"},
         {"path", d->path_type},
         {"bytes", d->bytes_type},

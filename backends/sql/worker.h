@@ -80,6 +80,8 @@ void mw__sql_give_up_session(mw__sql_worker *worker, unsigned generation);
 
 /* ---- reap.c ---- */
 int mw__sql_reap(mw__sql_worker *worker, mw_error *err);
+/* A renewal told the server's clock and when the first session runs out (the dialect's `beat`). */
+void mw__sql_heard(mw__sql_worker *worker, int64_t told);
 int mw__sql_end_session_row(mw__sql_worker *worker, mw_session_id id, const mw_sql_value *proof, bool by_secret,
                             mw_error *err);
 /* Housekeeping: bound the change log, drop idle lock rows. */
