@@ -5,12 +5,20 @@ void zk_list_init(zk_list *list) {
     list->count = 0;
 }
 
-void zk_list_push(zk_list *list, zk_link *link) {
-    link->prev = list->head.prev;
-    link->next = &list->head;
+static void insert(zk_list *list, zk_link *link, zk_link *before) {
+    link->prev = before->prev;
+    link->next = before;
     link->prev->next = link;
-    list->head.prev = link;
+    before->prev = link;
     list->count++;
+}
+
+void zk_list_push(zk_list *list, zk_link *link) {
+    insert(list, link, &list->head);
+}
+
+void zk_list_push_first(zk_list *list, zk_link *link) {
+    insert(list, link, list->head.next);
 }
 
 void zk_list_remove(zk_list *list, zk_link *link) {
@@ -24,6 +32,10 @@ void zk_list_remove(zk_list *list, zk_link *link) {
 
 zk_link *zk_list_first(const zk_list *list) {
     return list->head.next == &list->head ? NULL : list->head.next;
+}
+
+zk_link *zk_list_last(const zk_list *list) {
+    return list->head.prev == &list->head ? NULL : list->head.prev;
 }
 
 zk_link *zk_list_next(const zk_list *list, const zk_link *link) {

@@ -119,6 +119,7 @@ static bool guards_own(zk_step *step, const mw_write *write) {
 void zk_look_around(zk_op *op) {
     zk_txn *txn = op->txn;
     char parent[ZK_PATH_MAX];
+    char asked[ZK_PATH_MAX] = ""; /* the parent that was looked for last */
     txn->blocked = must_wait(op);
     if (txn->blocked)
         return;
@@ -129,8 +130,10 @@ void zk_look_around(zk_op *op) {
         if ((write->kind == MW_PUT && !recalled) || guards_own(step, write))
             look(step, step->path, looked);
         if (!recalled && (write->kind == MW_PUT || write->kind == MW_CREATE) && zk_parent(step->path, parent) &&
-            !zk_parent_known(op->conn, parent) && !made_here(txn, i, parent))
+            strcmp(parent, asked) != 0 && !zk_parent_known(op->conn, parent) && !made_here(txn, i, parent)) {
             look(step, parent, parent_looked);
+            memcpy(asked, parent, strlen(parent) + 1);
+        }
     }
     op->conn->stats.round_trips += txn->looking > 0;
 }

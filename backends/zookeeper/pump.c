@@ -216,6 +216,7 @@ static void kicked(mw_defer *defer) {
         return;
     }
     zk_refusals_run(conn);
+    zk_drain(conn);
     zk_reads_more(conn);
     zk_pump(conn);
 }

@@ -14,6 +14,13 @@ void zk_op_move(zk_op *op, zk_list *to) {
         zk_list_push(to, &op->link);
 }
 
+void zk_pending_first(zk_op *op) {
+    mw_conn *conn = op->conn;
+    zk_op_move(op, NULL);
+    op->in = &conn->pending;
+    zk_list_push_first(op->in, &op->link);
+}
+
 void zk_op_release(zk_op *op) {
     if (op->request || op->in || op->waiting > 0)
         return;
@@ -38,8 +45,7 @@ void zk_op_end(zk_op *op, int status, const mw_error *err) {
     zk_op_release(op);
 }
 
-/* Refuse from the loop: nothing ends inside `submit`. */
-static void refuse_later(zk_op *op, int status) {
+void zk_op_refuse(zk_op *op, int status) {
     op->status = status;
     zk_op_move(op, &op->conn->refusals);
     zk_kick(op->conn);
@@ -56,25 +62,35 @@ void zk_refusals_run(mw_conn *conn) {
     }
 }
 
-void zk_submit(mw_conn *conn, mw_request *request) {
+zk_op *zk_op_new(mw_conn *conn, mw_request *request) {
     zk_op *op = calloc(1, sizeof *op);
     request->backend[0] = op;
     if (!op)
-        return; /* see zk_cancel: nothing can be reported without memory; the core's deadline ends it */
+        return NULL;
     op->conn = conn;
     op->request = request;
     op->number = ++conn->last_number;
+    return op;
+}
+
+void zk_submit(mw_conn *conn, mw_request *request) {
+    zk_op *op = zk_op_new(conn, request);
+    if (!op)
+        return; /* see zk_cancel: nothing can be reported without memory; the core's deadline ends it */
     if (conn->phase != ZK_UP) {
-        refuse_later(op, MW_EDISCONNECTED);
+        zk_op_refuse(op, MW_EDISCONNECTED);
         return;
     }
     int status = request->kind == MW_WRITE ? zk_txn_prepare(op, &op->err) : MW_OK;
     if (status != MW_OK) {
-        refuse_later(op, status);
+        zk_op_refuse(op, status);
         return;
     }
     zk_op_move(op, &conn->pending);
-    zk_drain(conn);
+    if (request->kind == MW_WRITE && zk_batch_takes(op))
+        zk_kick(conn);
+    else
+        zk_drain(conn);
 }
 
 bool zk_cancel(mw_conn *conn, mw_request *request) {
@@ -101,23 +117,26 @@ static int send_one(zk_op *op) {
 /* In order of submission: a write that still has to look before it is sent holds back what came after it. */
 void zk_drain(mw_conn *conn) {
     while (conn->phase == ZK_UP) {
+        zk_batch_gather(conn);
         zk_link *link = zk_list_first(&conn->pending);
         if (!link)
             return;
         zk_op *op = mw_container(link, zk_op, link);
+        if (conn->batch && op != conn->batch)
+            return;
         if (op->request->kind == MW_WRITE && !zk_txn_ready(op))
             return;
         zk_op_move(op, &conn->sent);
         op->sent_at = mw_host_now(conn->host);
         int rc = send_one(op);
         if (rc != ZOK)
-            refuse_later(op, zk_status(rc));
+            zk_op_refuse(op, zk_status(rc));
     }
 }
 
 void zk_requests_suspend(mw_conn *conn) {
     for (zk_link *link = zk_list_first(&conn->pending); link; link = zk_list_first(&conn->pending))
-        refuse_later(mw_container(link, zk_op, link), MW_EDISCONNECTED);
+        zk_op_refuse(mw_container(link, zk_op, link), MW_EDISCONNECTED);
 }
 
 static void end_all(zk_list *list, int write_status) {

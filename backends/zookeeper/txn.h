@@ -28,7 +28,8 @@ struct zk_txn {
     unsigned looking; /* answers that must be here before it can be sent */
     int look_rc;
     unsigned attempts;
-    bool blocked; /* a put behind another write to its path: it has not looked yet */
+    bool blocked; /* it has not looked yet: a put behind another write to its path, or a create that may join a batch */
+    bool apart;   /* a create that its batch could not bring in: it goes alone */
     bool single;  /* one ephemeral create, sent as such: its owner and its zxid decide after a lost reply */
     int64_t zxid_before;
 

@@ -75,7 +75,10 @@ int zk_txn_prepare(zk_op *op, mw_error *err) {
         if (zk_table_add(&conn->writing, &txn->steps[i].key) != MW_OK)
             txn->steps[i].key.path = NULL;
     }
-    zk_look_around(op);
+    if (zk_batch_takes(op))
+        txn->blocked = true; /* it looks once it is known with whom it goes */
+    else
+        zk_look_around(op);
     return MW_OK;
 }
 
@@ -259,13 +262,7 @@ void zk_txn_done(zk_op *op, int64_t revision) {
 static void try_again(zk_op *op) {
     zk_txn *txn = op->txn;
     txn->look_rc = ZOK;
-    zk_op_move(op, NULL);
-    /* Ahead of what has not been sent yet. */
-    zk_list rest;
-    zk_list_init(&rest);
-    zk_list_move(&rest, &op->conn->pending);
-    zk_op_move(op, &op->conn->pending);
-    zk_list_move(&op->conn->pending, &rest);
+    zk_pending_first(op);
     zk_look_around(op);
     zk_drain(op->conn);
 }

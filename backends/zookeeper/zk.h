@@ -7,6 +7,7 @@
  *   send     each request that goes out        slots    marks by which a lost reply is decided
  *   read     get, stat, children               walk     list, queues, sessions: many reads, one request
  *   write    single writes and transactions    resolve  what became of writes whose reply was lost
+ *   batch    creates that travel together
  *   feed     subscriptions: state              feed_read subscriptions: the reads that keep it
  *   queue    locks                             convert  codes, stats and paths between the two worlds
  */
@@ -97,6 +98,7 @@ struct mw_conn {
     uint64_t last_id;
 
     zk_list pending, sent, lost, refusals; /* requests */
+    struct zk_op *batch;                   /* under way: what else is pending waits for its end */
     size_t resolving;
     zk_list holds;
     zk_list feeds;
@@ -235,6 +237,7 @@ int zk_send_lock_node(mw_conn *, const char *path, void (*done)(void *data, int 
 /* ---- requests: read.c, walk.c, write.c, resolve.c */
 typedef struct zk_txn zk_txn;
 typedef struct zk_walk zk_walk;
+typedef struct zk_batch zk_batch;
 
 typedef struct zk_op {
     zk_link link;
@@ -253,7 +256,10 @@ typedef struct zk_op {
 
 mw_backend_submit_fn zk_submit;
 mw_backend_cancel_fn zk_cancel;
+zk_op *zk_op_new(mw_conn *conn, mw_request *request); /* NULL: no memory */
 void zk_op_move(zk_op *op, zk_list *to);
+void zk_pending_first(zk_op *op);                           /* ahead of what has not been sent yet */
+void zk_op_refuse(zk_op *op, int status);                   /* from the loop: nothing ends inside `submit` */
 void zk_op_end(zk_op *op, int status, const mw_error *err); /* reports; frees when no answer is awaited */
 void zk_op_release(zk_op *op);                              /* frees when ended and no answer is awaited */
 void zk_drain(mw_conn *conn);                               /* send what is ready, in order */
@@ -271,6 +277,10 @@ bool zk_txn_ready(zk_op *op);
 int zk_txn_send(zk_op *op); /* 0 or an rc of the client */
 void zk_txn_free(zk_txn *txn);
 void zk_resolve_start(mw_conn *conn); /* calls zk_session_up when all is decided */
+
+/* ---- batch.c */
+bool zk_batch_takes(const zk_op *op); /* a create that may travel with others: it waits for the end of the turn */
+void zk_batch_gather(mw_conn *conn);  /* what is first among the pending becomes a batch where that can be */
 
 /* ---- feed.c */
 mw_backend_watch_fn zk_watch;
