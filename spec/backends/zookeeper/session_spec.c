@@ -58,6 +58,40 @@ static void a_reader_without_rights_is_served(void) {
     mw_uv_host_free(host);
 }
 
+/* Creates of one turn, without a mark to tell their revision: each goes alone, and tells its own. */
+static void a_writer_without_marks_hears_each_revision(void) {
+    rig owner, writer;
+    ask a, each[3];
+    char servers[256], paths[3][32];
+    mw_error err = {0};
+    snprintf(servers, sizeof servers, "%s/markless", rig_servers());
+    mw_option mine[] = {{"servers", servers}, {"digest", "me:secret"}, {"acl", "read"}, {0}};
+    mw_option open[] = {{"servers", servers}, {"digest", "me:secret"}, {"acl", "open"}, {0}};
+    mw_host *host = rig_host();
+    CHECK_INT(rig_try_open(&owner, mine, host, &err), MW_OK);
+    RIG_UNTIL(&owner, owner.connected == 1);
+    rig_end(&owner);
+    CHECK_INT(rig_try_open(&owner, open, host, &err), MW_OK);
+    RIG_UNTIL(&owner, owner.connected == 1);
+    CHECK_INT(rig_write(&owner, &a, MW_CREATE, "/open/x", "v", 0, false), MW_OK);
+    mw_option theirs[] = {{"servers", servers}, {0}};
+    CHECK_INT(rig_try_open(&writer, theirs, host, &err), MW_OK);
+    RIG_UNTIL(&writer, writer.connected == 1);
+    for (int i = 0; i < 3; i++) {
+        snprintf(paths[i], sizeof paths[i], "/open/%d", i);
+        memset(&each[i], 0, sizeof each[i]);
+        ask_write(&each[i], MW_CREATE, paths[i], "", 0, true);
+        ask_start(&writer, &each[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(ask_wait(&writer, &each[i]), MW_OK);
+        CHECK(each[i].written[0].revision > (i > 0 ? each[i - 1].written[0].revision : 0));
+    }
+    rig_end(&writer);
+    rig_end(&owner);
+    mw_uv_host_free(host);
+}
+
 static void looks_names_up_off_the_loop(void) {
     rig r;
     char servers[64];
@@ -82,6 +116,7 @@ static void closing_is_bounded_on_a_frozen_server(void) {
 static const spec_case cases[] = {
     {"what we create is ours", what_we_create_is_ours},
     {"a reader without rights is served", a_reader_without_rights_is_served},
+    {"a writer without marks hears each revision", a_writer_without_marks_hears_each_revision},
     {"looks names up off the loop", looks_names_up_off_the_loop},
     {"closing is bounded on a frozen server", closing_is_bounded_on_a_frozen_server},
 };
