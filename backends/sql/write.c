@@ -346,17 +346,34 @@ static void on_marker(void *arg, size_t step, const mw_sql_value *cells, size_t 
     *(marker *)arg = (marker){true, cells[0].integer, cells[1].integer};
 }
 
+typedef struct recall {
+    mw__sql_job *job;
+    size_t count;
+} recall;
+
 static void on_past_result(void *arg, size_t step, const mw_sql_value *cells, size_t count) {
-    on_result(arg, cells);
+    recall *to = arg;
+    on_result(to->job, cells);
+    to->count++;
 }
 
-static int past_results(mw__sql_worker *worker, mw__sql_job *job, int64_t revision) {
+static void forget_past(void *arg) {
+    ((recall *)arg)->count = 0;
+}
+
+/* `ret_complete`: the change log may have been bounded since. */
+static int past_results(mw__sql_worker *worker, mw__sql_job *job, int64_t revision, bool *ret_complete) {
+    recall to = {.job = job};
+    size_t wanted = 0;
+    for (size_t i = 0; i < job->write_count; i++)
+        wanted += is_upsert(&job->writes[i]);
     mw__sql_batch batch;
     mw__sql_batch_init(&batch, MW_SQL_ONE);
-    mw__sql_collect(&batch, on_past_result, NULL, job);
+    mw__sql_collect(&batch, on_past_result, forget_past, &to);
     MW__SQL_ADD(&batch, MW__SQL_TXN_PAST_RESULTS, 0, mw__sql_int(revision));
     int status = mw__sql_run(worker, &batch, &job->error);
     mw__sql_batch_free(&batch);
+    *ret_complete = to.count == wanted;
     return status;
 }
 
@@ -379,8 +396,11 @@ int mw__sql_decide(mw__sql_worker *worker, mw__sql_job *job) {
     if (found.code == MW__SQL_VERDICT_FENCE || found.code >= MW__SQL_PARENT_MISSING)
         return mw_fail(&job->error, MW_EDISCONNECTED, "the connection was lost before it happened");
     verdict to = {.job = job, .alive = true, .code = found.code, .revision = found.revision};
-    if (found.code == 0 && past_results(worker, job, found.revision) != MW_OK)
+    bool complete = true;
+    if (found.code == 0 && past_results(worker, job, found.revision, &complete) != MW_OK)
         return mw_fail(&job->error, MW_EUNKNOWN,
                        "it happened, but the connection was lost again before its result came");
+    if (!complete)
+        return mw_fail(&job->error, MW_EUNKNOWN, "it happened, but so long ago that its result is forgotten");
     return conclude(worker, job, &to);
 }

@@ -149,6 +149,25 @@ static void a_lost_reply_of_a_lost_session_is_unknown(void) {
     CHECK(spi_await(&a, &a.connected, 2));
 }
 
+/* Versions stand in the change log only, and others have bounded it meanwhile. */
+static void a_lost_reply_whose_result_is_forgotten_is_unknown(void) {
+    options[2] = (mw_option){"retention", "5"};
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    mw_write put = spi_step(MW_PUT, "/a", "1", 0);
+    static spi_op op;
+    CHECK_INT(spi_txn(&a, &op, &put, 1), MW_OK);
+    atomic_store(&faulty.down, true);
+    faulty_arm(FAULTY_LOST_REPLY, 1, true);
+    spi_submit_writes(&a, &op, &put, 1);
+    CHECK(spi_await(&a, &a.disconnected, 1));
+    for (int i = 0; i < 40; i++)
+        CHECK_INT(spi_write(&b, MW_PUT, "/b", "2", 0), MW_OK);
+    atomic_store(&faulty.down, false);
+    CHECK_INT(spi_end(&a, &op), MW_EUNKNOWN);
+    CHECK_INT(a.expired, 0);
+}
+
 static void a_session_is_taken_up_again(void) {
     spi_open(&a, &spi, bench.host, faulty_backend(), options);
     mw_session_id id = a.session.id;
@@ -290,6 +309,7 @@ static const spec_case cases[] = {
     {"a lost write is known not to have happened", a_lost_write_is_known_not_to_have_happened},
     {"a lost reply is known to have happened", a_lost_reply_is_known_to_have_happened},
     {"a lost reply of a lost session is unknown", a_lost_reply_of_a_lost_session_is_unknown},
+    {"a lost reply whose result is forgotten is unknown", a_lost_reply_whose_result_is_forgotten_is_unknown},
     {"a session is taken up again", a_session_is_taken_up_again},
     {"a session that was ended meanwhile is lost", a_session_that_was_ended_meanwhile_is_lost},
     {"closing while the server is down ends", closing_while_the_server_is_down_ends},
