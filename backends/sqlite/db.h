@@ -33,7 +33,7 @@ struct mw_sql_db {
     atomic_bool interrupted;
 };
 
-/* sqlite.c: what the plug-in is made of */
+/* driver.c: what the plug-in is made of */
 extern const mw_sql_driver mw__sqlite_driver;
 extern const mw_requirement mw__sqlite_options[];
 

@@ -1,8 +1,8 @@
 -- One backend under test behind one interface, so that a contract spec never asks which it is.
 --
--- MOONWATCH_SPEC_BACKEND chooses: memory, memory-weak, sqlite, mysql, zookeeper. A harness is a fresh, empty registry
--- with any number of clients in this process and in others. Where a backend cannot suffer a fault, the spec files about
--- it are not in its list (spec/contract/CMakeLists.txt); nothing is skipped at run time.
+-- MOONWATCH_SPEC_BACKEND chooses one of `drivers`. A harness is a fresh, empty registry with any number of clients in
+-- this process and in others. Where a backend cannot suffer a fault, the spec files about it are not in its list
+-- (spec/contract/CMakeLists.txt); nothing is skipped at run time.
 --
 -- Waiting calls in a spec run the loop until they are done. `mw.spawn` and `mw.sleep` run in the world of the harness:
 -- on memory, time is virtual.
@@ -22,7 +22,8 @@ Harness.__index = Harness
 local drivers = {
   ["memory"] = function() return require "support.harness.memory" {} end,
   ["memory-weak"] = function() return require "support.harness.memory" { weak = true } end,
-  ["sqlite"] = function() return require "support.harness.sqlite"() end,
+  ["sqlite"] = function() return require "support.harness.sqlite" {} end,
+  ["sqlite-faulty"] = function() return require "support.harness.sqlite" { faulty = true } end,
   ["mysql"] = function() return require "support.harness.mysql"() end,
   ["zookeeper"] = function() return require "support.harness.zookeeper"() end,
 }

@@ -1,5 +1,6 @@
 -- SQLite: one file in a folder of its own. The shell `sqlite3` plays the operator who ends a session, and the process
--- that holds the file's lock and does not let go.
+-- that holds the file's lock and does not let go. Where connections and answers must get lost, clients come through the
+-- driver that loses them (spec/backends/sql/faulty_plugin.c): a fault is a file whose name says whose and which.
 
 local uv = require "luv"
 local Real = require "support.harness.real"
@@ -8,13 +9,20 @@ local sql = require "support.harness.sql"
 local Sqlite = setmetatable({}, Real)
 Sqlite.__index = Sqlite
 
-function Sqlite:start()
+function Sqlite:start(options)
   self.folder = assert(uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/moonwatch-spec-XXXXXX"))
   self.path = self.folder .. "/registry.db"
+  self.faults = ("%s/fault-%d-"):format(self.folder, options.seed or 1)
+  self.clients, self.cuts = 0, {}
 end
 
 function Sqlite:options()
-  return { backend = "sqlite", path = self.path, session_timeout = "10s" }
+  local options = { backend = "sqlite", path = self.path, session_timeout = "10s" }
+  if self.faulty then
+    self.clients = self.clients + 1
+    options.backend, options.name, options.faults = "sqlite_faulty", tostring(self.clients), self.faults .. self.clients
+  end
+  return options
 end
 
 --- Runs the shell with `statements` as its input, and goes on at once; `ended` in the result tells when it is done.
@@ -52,6 +60,7 @@ function Sqlite:run(statements)
   until_true("sqlite3 does not end", function() return shell.ended end)
   shell.stdin:close()
   assert(shell.ended == 0)
+  return shell.output
 end
 
 function Sqlite:expire(client)
@@ -64,6 +73,44 @@ end
 
 function Sqlite:forget_changes()
   self:run(sql.forget_changes())
+end
+
+--- The number of the client, which is its name among the sessions.
+local function number_of(self, client)
+  return self:run(("SELECT name FROM mw_sessions WHERE id = %d;"):format(client:session())):match "^(%d+)\n$"
+end
+
+local function begin_fault(self, number, which)
+  assert(assert(io.open(self.faults .. number .. "." .. which, "w")):close())
+end
+
+local function end_fault(self, number, which)
+  assert(os.remove(self.faults .. number .. "." .. which))
+end
+
+function Sqlite:cut(client)
+  self.cuts[client] = number_of(self, client)
+  begin_fault(self, self.cuts[client], "down")
+end
+
+function Sqlite:mend(client)
+  end_fault(self, self.cuts[client], "down")
+end
+
+function Sqlite:lose_next_reply(client)
+  begin_fault(self, number_of(self, client), "lose-reply")
+end
+
+--- `on`: batches are late, refused and cut off before and after, of all who are there now.
+function Sqlite:chaos(on)
+  for _, number in ipairs(self.stricken or {}) do
+    end_fault(self, number, "chaos")
+  end
+  self.stricken = {}
+  for number = 1, on and self.clients or 0 do
+    begin_fault(self, number, "chaos")
+    table.insert(self.stricken, number)
+  end
 end
 
 --- Another process has the file locked.
@@ -80,7 +127,8 @@ function Sqlite:outage(on)
   end
 end
 
---- The file and what lies beside it go; anything but the database and its journal is a complaint.
+--- The file and what lies beside it go; anything but the database and its journal is a complaint: a fault, say, that
+--- nobody met.
 function Sqlite:finish(problems)
   if self.holder then
     self:outage(false)
@@ -96,6 +144,6 @@ function Sqlite:finish(problems)
   uv.run "nowait" -- what was closed is closed
 end
 
-return function()
-  return setmetatable({}, Sqlite)
+return function(driver)
+  return setmetatable(driver, Sqlite)
 end
