@@ -16,15 +16,52 @@
 
 static void hook(lua_State *L, lua_Debug *ar);
 
-/* The first time leaves a tenth of the budget to clean up in; after that no instruction is run any more. */
+/* The first time leaves a tenth of the budget to clean up in; after that no instruction is run any more. Who catches it
+ * is killed wherever he is by then: what is told is how it began. */
 static int overrun(lua_State *L, lua_Debug *ar, mw_lua *lua, const char *what) {
-    if (lua->current->overruns++ == 0)
+    mw_task *task = lua->current;
+    if (task->overruns++ == 0) {
         lua->spent -= lua->spent / 10;
-    else
+        (void)lua_getinfo(L, "Sl", ar);
+        (void)snprintf(task->killed, sizeof task->killed, "%s:%d: %s", ar->short_src, ar->currentline, what);
+    } else {
         lua_sethook(L, hook, LUA_MASKCOUNT, 1);
-    (void)lua_getinfo(L, "Sl", ar);
-    (void)lua_pushfstring(L, "%s:%d: %s", ar->short_src, ar->currentline, what);
+    }
+    (void)lua_pushstring(L, task->killed);
     return lua_error(L);
+}
+
+/* Called for an allocation that goes beyond the limit: the hook looks before the next instruction, not after INTERVAL
+ * of them, in which a text that is doubled each time would have filled the machine. */
+static void look_soon(mw_lua *lua) {
+    if (lua->too_much || !lua->current)
+        return;
+    lua->too_much = true;
+    lua_sethook(lua->current->co, hook, LUA_MASKCOUNT, 1);
+}
+
+static void *watched_alloc(void *arg, void *block, size_t old_size, size_t size) {
+    mw_lua *lua = arg;
+    void *moved = lua->alloc(lua->alloc_arg, block, old_size, size);
+    if (moved || size == 0)
+        lua->used += size - (block ? old_size : 0);
+    if (lua->config.memory_limit && lua->used > lua->config.memory_limit)
+        look_soon(lua);
+    return moved;
+}
+
+void mw__lua_memory_watch(lua_State *L, mw_lua *lua) {
+    if (lua->alloc || !lua->config.memory_limit)
+        return;
+    lua->used = (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB, 0);
+    lua->alloc = lua_getallocf(L, &lua->alloc_arg);
+    lua_setallocf(L, watched_alloc, lua);
+}
+
+void mw__lua_memory_unwatch(lua_State *L, mw_lua *lua) {
+    if (lua->alloc)
+        lua_setallocf(L, lua->alloc, lua->alloc_arg);
+    lua->alloc = NULL;
 }
 
 static bool over_memory(lua_State *L, size_t limit) {
@@ -38,6 +75,9 @@ static void hook(lua_State *L, lua_Debug *ar) {
     mw_lua *lua = mw_lua_of(L);
     if (!lua || !lua->current)
         return;
+    lua->too_much = false;
+    if (lua_gethookcount(L) < INTERVAL && lua->current->overruns < 2)
+        lua_sethook(L, hook, LUA_MASKCOUNT, INTERVAL);
     if (lua->current->process->world) {
         lua->spent += VIRTUAL_PRICE;
     } else {

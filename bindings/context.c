@@ -101,6 +101,7 @@ static int make_context(lua_State *L) {
     if (lua->config.host)
         mw__lua_process_init(&lua->real, lua, lua->config.host, NULL);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
+    mw__lua_memory_watch(L, lua);
     return 0;
 }
 
@@ -118,9 +119,14 @@ int mw_lua_open(lua_State *L, const mw_lua_config *config, mw_lua **ret_lua, mw_
     return MW_OK;
 }
 
+size_t mw_lua_memory_limit(const mw_lua *lua) {
+    return lua ? lua->config.memory_limit : 0;
+}
+
 void mw_lua_set_limits(mw_lua *lua, mw_time budget, size_t memory_limit) {
     lua->config.budget = budget ? budget : DEFAULT_BUDGET;
     lua->config.memory_limit = memory_limit;
+    mw__lua_memory_watch(lua->main, lua);
     for (mw_task *task = lua->tasks; task; task = task->next)
         mw__lua_budget_install(task->co, lua);
     for (mw_task *task = lua->spare; task; task = task->next)
@@ -275,6 +281,7 @@ static void release(mw_lua *lua) {
 /* The state ends. A forked child leaves everything alone: the connections are its parent's. */
 static int context_gc(lua_State *L) {
     mw_lua *lua = lua_touserdata(L, 1);
+    mw__lua_memory_unwatch(L, lua);
     if (mw__lua_forked(lua))
         return 0;
     if (!lua->closed && !lua->closing) {

@@ -51,8 +51,8 @@ int mw__lua_failure(lua_State *L, int status, const char *message, mw_str path, 
     return 2;
 }
 
-/* Whether the value at `index` is an error object. Raw accesses only: nothing here can raise. */
-static bool is_error(lua_State *L, int index) {
+/* Raw accesses only. */
+bool mw__lua_is_error(lua_State *L, int index) {
     if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index))
         return false;
     (void)luaL_getmetatable(L, MW_CLASS_ERROR);
@@ -71,7 +71,7 @@ static const char *text_field(lua_State *L, int index, const char *name) {
 }
 
 int mw__lua_error_status(lua_State *L, int index) {
-    if (!is_error(L, index))
+    if (!mw__lua_is_error(L, index))
         return MW_EINTERNAL;
     const char *code = text_field(L, index, "code");
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
@@ -90,7 +90,7 @@ static void one_line(char *text) {
 }
 
 void mw__lua_error_text(lua_State *L, int index, char *text, size_t size) {
-    if (is_error(L, index)) {
+    if (mw__lua_is_error(L, index)) {
         const char *path = text_field(L, index, "path"), *message = text_field(L, index, "message");
         bool named = !*path || strstr(message, path);
         (void)snprintf(text, size, "%s: %s%s%s%s", text_field(L, index, "code"), named ? "" : path, named ? "" : ": ",
@@ -135,7 +135,7 @@ int mw__lua_traceback(lua_State *L) {
         lua_concat(L, 2);
         return 1;
     }
-    if (!is_error(L, 1) && luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
+    if (!mw__lua_is_error(L, 1) && luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
         (void)luaL_tolstring(L, 1, NULL);
         return 1;
     }

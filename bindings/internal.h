@@ -79,8 +79,12 @@ struct mw_lua {
     bool closing, closed;
     int duration_ref, size_ref; /* the parsers of texts, once set */
     mw_time spent, looked;      /* running time of the current task, and when the hook last looked */
-    mw_log_level log_level;     /* of the own sink */
-    struct mw_closer *closer;   /* NULL unless closing */
+    lua_Alloc alloc;            /* the state's own, while its memory is watched; NULL = it is not */
+    void *alloc_arg;
+    size_t used;              /* bytes, as `alloc` was asked for them */
+    bool too_much;            /* used is over the limit, and the hook has not looked yet */
+    mw_log_level log_level;   /* of the own sink */
+    struct mw_closer *closer; /* NULL unless closing */
 };
 
 /* The context; raises when the state has none. (longjmp) */
@@ -147,6 +151,7 @@ struct mw_task {
     bool body_ended;
     bool transparent; /* what it spawns belongs to its parent */
     int overruns;     /* of its budget */
+    char killed[160]; /* how it overran first */
     int nargs;
     int results; /* values on the coroutine's stack, kept for those who join */
     struct mw_task_handle *handle;
@@ -189,6 +194,10 @@ void mw__lua_closer_poke(mw_lua *lua);
 void mw__lua_budget_begin(mw_lua *lua);
 void mw__lua_budget_install(lua_State *co, mw_lua *lua);
 
+/* Count what the state allocates from now on, where there is a memory limit; and give it its own allocator back. */
+void mw__lua_memory_watch(lua_State *L, mw_lua *lua);
+void mw__lua_memory_unwatch(lua_State *L, mw_lua *lua);
+
 /* ---- Errors ------------------------------------------------------------------------------------------------------ */
 
 /* luaL_error that says in its type that it does not return: compilers and analysers do not know it of luaL_error. */
@@ -202,6 +211,9 @@ int mw__lua_failure(lua_State *L, int status, const char *message, mw_str path, 
 int mw__lua_error_status(lua_State *L, int index);
 /* Its text on one line, cut to fit. Never raises. */
 void mw__lua_error_text(lua_State *L, int index, char *text, size_t size);
+
+/* Whether the value at `index` is an error object. Never raises. */
+bool mw__lua_is_error(lua_State *L, int index);
 /* A message handler: adds a short traceback to texts, leaves error objects alone. */
 int mw__lua_traceback(lua_State *L);
 void mw__lua_error_open(lua_State *L);

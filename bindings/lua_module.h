@@ -41,6 +41,9 @@ mw_lua *mw_lua_of(lua_State *L);
 
 void mw_lua_set_limits(mw_lua *lua, mw_time budget, size_t memory_limit);
 
+/* In bytes; 0 = unbounded, or no context. */
+size_t mw_lua_memory_limit(const mw_lua *lua);
+
 /* lua_pcall with traceback: on failure the error is popped, and `err` (may be NULL) has its text on one line.
  * MW_OK or MW_EINTERNAL; a Lua error object with a code of ours gives that code. */
 int mw_lua_call(lua_State *L, int nargs, int nresults, mw_error *err);

@@ -63,9 +63,33 @@ void mw_lua_preload(lua_State *L, const char *name, lua_CFunction open) {
     lua_pop(L, 1);
 }
 
+/* string.rep makes all of its text in one call of C, during which nothing looks at the memory limit. */
+static int bounded_rep(lua_State *L) {
+    size_t len, between = 0, limit = mw_lua_memory_limit(mw_lua_of(L));
+    (void)luaL_checklstring(L, 1, &len);
+    lua_Integer times = luaL_checkinteger(L, 2);
+    (void)luaL_optlstring(L, 3, "", &between);
+    if (limit && times > 0 && len + between > limit / (size_t)times)
+        return luaL_error(L, "string.rep: the text would be larger than the memory limit of %I bytes",
+                          (lua_Integer)limit);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+static void bound_strings(lua_State *L) {
+    (void)lua_getglobal(L, LUA_STRLIBNAME);
+    (void)lua_getfield(L, -1, "rep");
+    lua_pushcclosure(L, bounded_rep, 1);
+    lua_setfield(L, -2, "rep");
+    lua_pop(L, 1);
+}
+
 static int set_up(lua_State *L) {
     const char *folder = lua_touserdata(L, 1);
     luaL_openlibs(L);
+    bound_strings(L);
     mw_lua_preload(L, "moonwatch.yaml", luaopen_moonwatch_yaml);
     mw_lua_preload(L, "moonwatch.system", luaopen_moonwatch_system);
     (void)lua_getglobal(L, "package");

@@ -51,6 +51,10 @@ static int core_limits(lua_State *L) {
 static int core_class_of(lua_State *L) {
     static const char *const names[] = {MW_CLASS_SERVER, MW_CLASS_HOST, MW_CLASS_WORLD,   MW_CLASS_REGISTRY,
                                         MW_CLASS_LOCK,   MW_CLASS_TASK, MW_CLASS_ELECTION};
+    if (mw__lua_is_error(L, 1)) {
+        lua_pushliteral(L, MW_CLASS_ERROR);
+        return 1;
+    }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (luaL_testudata(L, 1, names[i])) {
             lua_pushstring(L, names[i]);

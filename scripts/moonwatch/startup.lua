@@ -16,9 +16,19 @@ local function read_source(file)
     return source, why and ("%s: %s"):format(file, why)
 end
 
+-- What a script raised, as a text or an error of ours: a script may raise anything, and its __tostring may fail too.
+local function presentable(err)
+    if type(err) == "string" or core.class_of(err) == "moonwatch.Error" then
+        return err
+    end
+    local fine, text = pcall(tostring, err)
+    local plain = not fine or text:find("^" .. type(err) .. ":? ?0?x?%x*$")
+    return plain and ("(error object is a %s value)"):format(type(err)) or text
+end
+
 local function traceback(err)
     if type(err) ~= "string" then
-        return err
+        return presentable(err)
     end
     local lines = { err }
     for line in debug.traceback("", 2):gmatch "\n%s*(%S[^\n]*%.lua:%d+: in [^\n]*)" do
@@ -41,14 +51,23 @@ function M.run(engine, source, name, ended)
         ended(env)
         return script
     end
+    local function over(ok, err)
+        if script.state == "running" then
+            script.state, script.err = ok and "done" or "failed", err
+            ended(not ok and engine.state ~= "closed" and err or nil) -- at the end of all, being cancelled is no failure
+        end
+    end
     script.task = core.spawn_apart(function()
         script.started = true
         local ok, err = xpcall(chunk, traceback, name)
-        script.state, script.err = ok and "done" or "failed", err
-        ended(not ok and engine.state ~= "closed" and err or nil) -- at the end of all, being cancelled is no failure
+        over(ok, err)
         if ok then
             core.sleep(math.huge) -- the home of what it spawned
         end
+    end)
+    core.spawn_apart(function() -- one that catches even its being killed does not come as far as `over`
+        local ok, err = script.task:join()
+        over(ok, presentable(err))
     end)
     return script
 end

@@ -76,6 +76,29 @@ describe("a task that overruns", function()
         assert.matches("killed", err)
     end)
 
+    it("and catches that is reported as it began, not where it ended", function()
+        core.limits { budget = 0.05 }
+        local _, err = mw.spawn(function()
+            pcall(load("while true do end", "@culprit.lua"))
+            while true do end -- luacheck: ignore 542
+        end):join()
+        assert.matches("culprit.lua:1: killed: ran for 0.05 s without waiting", err, 1, true)
+    end)
+
+    it("the memory limit is noticed at once, not after so many instructions", function()
+        core.limits { memory = math.tointeger(collectgarbage "count" * 1024 // 1) + 20000000 }
+        local size = 0
+        local _, err = mw.spawn(function()
+            local text = "x"
+            for _ = 1, 28 do -- 256 MiB, in some hundred instructions
+                text = text .. text
+                size = #text
+            end
+        end):join()
+        assert.matches("killed: the state's memory is over its limit", err)
+        assert.is_true(size <= 20000000, size)
+    end)
+
     it("the memory limit is killed, and the memory comes back", function()
         core.limits { memory = math.tointeger(collectgarbage "count" * 1024 // 1) + 20000000 }
         local _, err = mw.spawn(function()

@@ -164,6 +164,10 @@ describe("engine", function()
             ["x = = 1"] = "a.lua:1: unexpected symbol",
             ["\nerror 'boom'"] = "a.lua:2: boom",
             ["\n\nmw.nosuch()"] = "a.lua:3: attempt to call a nil value (field 'nosuch')",
+            ["error()"] = "a.lua: (error object is a nil value)",
+            ["error {}"] = "a.lua: (error object is a table value)",
+            ["error(setmetatable({}, { __tostring = function() return 'mine' end }))"] = "a.lua: mine",
+            ["error(setmetatable({}, { __tostring = error }))"] = "a.lua: (error object is a table value)",
         } do
             with({ ["a.lua"] = source }, function(_, ok, err)
                 assert.is_nil(ok)
@@ -174,6 +178,19 @@ describe("engine", function()
                 assert.equal(1, call "good")
             end, "registry: {type: memory}\non_script_error: skip\nlog_level: error")
         end
+    end)
+
+    it("counts a script that catches its being killed as one that failed", function()
+        local stuck = "while true do pcall(function() while true do end end) end"
+        with({ ["a.lua"] = stuck }, function(_, ok, err)
+            assert.is_nil(ok)
+            assert.matches("a.lua:1: killed: ran for 0.05 s without waiting", tostring(err), 1, true)
+        end, "registry: {type: memory}\ntask_budget: 50ms")
+        with({ ["a.lua"] = stuck, ["b.lua"] = "function good() return 1 end" }, function(_, ok, err)
+            assert(ok, err)
+            assert.equal(1, call "good")
+        end, "registry: {type: memory}\ntask_budget: 50ms\non_script_error: skip")
+        core.limits { budget = 5 }
     end)
 
     it("says what is wrong with a reaction before anything is subscribed", function()

@@ -123,6 +123,14 @@ describe("moonwatch run", function()
         assert.matches("missing.lua: No such file", read "err")
     end)
 
+    it("makes no text that is larger than all memory that scripts may use", function()
+        write("application.yaml", "registry: {type: memory}\nmemory_limit: 30MiB\n")
+        write("a.lua", "print(pcall(string.rep, 'xy', 1 << 29)) print(#('ab'):rep(3, '-')) mw.stop()")
+        local code, out = moonwatch "run a.lua"
+        assert.equal(0, code)
+        assert.matches("string.rep: the text would be larger than the memory limit of 31457280 bytes\n8\n", out, 1, true)
+    end)
+
     it("does not start with a configuration that is wrong, and says where", function()
         write("application.yaml", "registry: {sqlite: {path: r.db, sesion_timeout: 5s}}\n")
         local code, _, err = moonwatch "run"
