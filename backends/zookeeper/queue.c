@@ -193,6 +193,7 @@ static void adopted(int rc, const struct Stat *stat, const void *data) {
     } else if (h->state == LEAVING) {
         leave(h, h->end_status);
     } else {
+        zk_saw(h->conn, stat);
         h->token = stat->czxid;
         h->state = QUEUED;
         list(h);

@@ -49,7 +49,35 @@ static void greeting_failed(mw_conn *conn, int rc) {
     zk_refuse(conn, zk_status(rc), zerror(rc));
 }
 
+static mw_str mark_value(const mw_conn *conn, char buffer[640]) {
+    int len = snprintf(buffer, 640, "%llu %s", (unsigned long long)(conn->session.timeout / MW_MS), conn->name);
+    return (mw_str){buffer, len < 640 ? (size_t)len : 639};
+}
+
+/* A write is newer than all that was acknowledged before it, unless the servers forgot that: they were restored from an
+ * older copy, or another registry answers at this address. Tokens would repeat there. As ZooKeeper's servers do with a
+ * session that has seen more than they have: leave, and try another one. */
+static bool went_back(mw_conn *conn, const struct Stat *stat) {
+    if (stat->mzxid > conn->newest)
+        return false;
+    zk_log(conn, MW_LOG_ERROR,
+           "%s went back from revision %lld to %lld, or is another registry: not used, lest tokens of locks repeat",
+           zoo_get_current_server(conn->zh), (long long)conn->newest, (long long)stat->mzxid);
+    conn->expired = true; /* this session must not be taken up elsewhere */
+    zk_kick(conn);
+    return true;
+}
+
+static void greeted(mw_conn *conn, const struct Stat *stat) {
+    if (went_back(conn, stat))
+        return;
+    zk_saw(conn, stat);
+    conn->slots[0].made = true;
+    zk_session_up(conn);
+}
+
 static void marked(int rc, const char *path, const struct Stat *stat, const void *data);
+static void marked_again(int rc, const struct Stat *stat, const void *data);
 
 static void marks_have_room(void *data, int rc) {
     mw_conn *conn = data;
@@ -65,24 +93,29 @@ static void marked(int rc, const char *path, const struct Stat *stat, const void
     zk_heard(conn);
     if (conn->phase != ZK_GREETING)
         return;
-    char mark[ZK_PATH_MAX];
+    char mark[ZK_PATH_MAX], value[640];
     zk_slot_path(conn, 0, mark);
-    if (rc == ZNONODE && conn->greetings++ < 3)
+    if (rc == ZNONODE && conn->greetings++ < 3) {
         rc = zk_send_parents(conn, mark, marks_have_room, conn);
-    else if (rc == ZOK || rc == ZNODEEXISTS) {
-        if (stat)
-            zk_saw(conn, stat);
-        conn->slots[0].made = true;
-        zk_session_up(conn);
+    } else if (rc == ZNODEEXISTS) { /* made before the connection broke */
+        rc = zk_send_set(conn, mark, mark_value(conn, value), -1, marked_again, conn);
+    } else if (rc == ZOK) {
+        greeted(conn, stat);
         return;
     }
     if (rc != ZOK)
         greeting_failed(conn, rc);
 }
 
-static mw_str mark_value(const mw_conn *conn, char buffer[640]) {
-    int len = snprintf(buffer, 640, "%llu %s", (unsigned long long)(conn->session.timeout / MW_MS), conn->name);
-    return (mw_str){buffer, len < 640 ? (size_t)len : 639};
+static void marked_again(int rc, const struct Stat *stat, const void *data) {
+    mw_conn *conn = (mw_conn *)data;
+    zk_heard(conn);
+    if (conn->phase != ZK_GREETING)
+        return;
+    if (rc == ZOK)
+        greeted(conn, stat);
+    else
+        greeting_failed(conn, rc);
 }
 
 /* A new session: write its first mark. */
@@ -152,6 +185,8 @@ void zk_session_suspend(mw_conn *conn) {
 void zk_session_forget(mw_conn *conn) {
     conn->session = (mw_session_info){0};
     conn->announced = conn->unmarked = false;
+    if (conn->zxid > conn->newest)
+        conn->newest = conn->zxid;
     conn->zxid = 0;
     zk_entries_release(conn);
     memset(conn->slots, 0, sizeof conn->slots);

@@ -92,7 +92,8 @@ struct mw_conn {
     bool probe_writes;
     mw_time sends[ZK_SENDS]; /* ring, newest at send_last */
     size_t send_last;
-    int64_t zxid; /* the newest that any answer showed */
+    int64_t zxid;   /* the newest that any answer showed in this session */
+    int64_t newest; /* and in those before */
 
     zk_slot slots[ZK_SLOT_COUNT];
     uint64_t last_id;

@@ -20,12 +20,20 @@ here=$1 dir=${2:-}
 java=/usr/share/java
 jars=$java/zookeeper.jar:$java/slf4j-nop.jar
 
+# A port where nobody listens and that no other folder has: a server that is down keeps its own. Another's server in its
+# place would be another registry to the clients that wait for it. Below the ports of mysql_server and of the system.
+ports=${TMPDIR:-/tmp}/moonwatch-zk-ports
 free_port() {
   local port
+  mkdir -p "$ports"
+  exec 9>"$ports.lock"
+  flock 9
   while :; do
-    port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+    port=$((10000 + (RANDOM * 32768 + RANDOM) % 5000))
+    [ -e "$ports/$port" ] && continue # a link to a folder that is gone is no claim any more
     (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null || break
   done
+  ln -sfT "$(realpath "$dir")" "$ports/$port"
   echo $port
 }
 
@@ -141,6 +149,7 @@ stop)
   for pid in "$dir"/*.pid; do
     [ -f "$pid" ] && kill -KILL "$(cat "$pid")" 2>/dev/null
   done
+  for port in $(awk '{ print $2, $3, $4 }' "$dir/servers" 2>/dev/null); do rm -f "$ports/$port"; done
   rm -rf "$dir" ;;
 *) echo "unknown command $here" >&2; exit 2 ;;
 esac

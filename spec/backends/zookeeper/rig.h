@@ -203,6 +203,32 @@ static inline int rig_write(rig *r, ask *a, mw_write_kind kind, const char *path
     return ask_wait(r, a);
 }
 
+/* ---- Locks */
+
+typedef struct waiter {
+    mw_ticket ticket;
+    int granted, ended, status;
+} waiter;
+
+static inline void waiter_granted(mw_ticket *ticket, int64_t token) {
+    waiter *w = mw_container(ticket, waiter, ticket);
+    w->granted++;
+    ticket->token = token;
+}
+static inline void waiter_ended(mw_ticket *ticket, int status, const mw_error *detail) {
+    waiter *w = mw_container(ticket, waiter, ticket);
+    w->ended++;
+    w->status = status;
+}
+
+static inline void rig_lock(rig *r, waiter *w, const char *path) {
+    *w = (waiter){
+        .ticket = {.path = mw_str_of(path), .value = mw_str_of("w"), .granted = waiter_granted, .ended = waiter_ended}};
+    r->backend->lock(r->conn, &w->ticket);
+}
+
+/* ---- Clearing up */
+
 static inline void rig_clear(rig *r, const char *path) {
     ask a;
     CHECK_INT(rig_read(r, &a, MW_READ_LIST, path), MW_OK);

@@ -110,32 +110,13 @@ static void a_directory_of_50000(void) {
 
 /* ---- Locks */
 
-typedef struct waiter {
-    mw_ticket ticket;
-    int granted, ended, status;
-} waiter;
-
-static void waiter_granted(mw_ticket *ticket, int64_t token) {
-    waiter *w = mw_container(ticket, waiter, ticket);
-    w->granted++;
-    ticket->token = token;
-}
-static void waiter_ended(mw_ticket *ticket, int status, const mw_error *detail) {
-    waiter *w = mw_container(ticket, waiter, ticket);
-    w->ended++;
-    w->status = status;
-}
-
 static void one_release_wakes_one_waiter(void) {
     rig r;
     static waiter all[WAITERS];
     mw_backend_stats before, after;
     rig_open(&r);
     for (int i = 0; i < WAITERS; i++) {
-        all[i] = (waiter){.ticket = {.path = mw_str_of("/scale-lock"), .value = mw_str_of("w")}};
-        all[i].ticket.granted = waiter_granted;
-        all[i].ticket.ended = waiter_ended;
-        r.backend->lock(r.conn, &all[i].ticket);
+        rig_lock(&r, &all[i], "/scale-lock");
     }
     RIG_UNTIL(&r, all[0].granted);
     ask a;
