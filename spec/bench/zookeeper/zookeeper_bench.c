@@ -1,10 +1,11 @@
 /* ZooKeeper: the registry beside the bare C client (the floor), Apache Curator and kazoo, on one real server in one
- * run. usage (beside a server, see zookeeper.cmake): zookeeper_bench; the peers are programs in
- * SPEC_FOLDER/bench/zookeeper. */
+ * run. ZK_BENCH=view,reaction,ephemerals,lock,lag for a part. usage (beside a server, see zookeeper.cmake):
+ * zookeeper_bench; the peers are programs in SPEC_FOLDER/bench/zookeeper. */
 #define SPEC_SHARED
 #include "backends/zookeeper/world.h"
 
 #include "bare.h"
+#include "lag.h"
 
 #include <unistd.h>
 
@@ -13,15 +14,6 @@
 #define ROUNDS 5
 #define PAIRS 9
 #define PEERS 5 /* of these, with peers */
-
-static void row(const char *what, double figure, const char *unit, const char *target, double limit, bool at_most) {
-    bool met = at_most ? figure <= limit : figure >= limit;
-    printf("zookeeper: %s | %.3f | %s | %s | %s\n", what, figure, unit, target,
-           limit == 0 ? "-"
-           : met      ? "met"
-                      : "missed");
-    fflush(stdout);
-}
 
 /* ---- Peers: a program that prints one number */
 static double peer(const char *format, ...) {
@@ -134,6 +126,34 @@ static double our_ephemerals(node *n) {
     return took;
 }
 
+static void registered(void *arg, int status, const mw_error *error) {
+    --*(int *)arg;
+}
+
+/* As a desired state: each is watched, too, and comes back when somebody deletes it. */
+static double our_registrations(world *w) {
+    static const mw_registration_events events = {registered};
+    static mw_registration *all[EPHEMERALS];
+    static char value[200];
+    node n;
+    mw_error err;
+    char path[48];
+    int left = EPHEMERALS;
+    node_open(w, &n, "ours", world_servers(), 10000);
+    double begin = now_s();
+    for (int i = 0; i < EPHEMERALS; i++) {
+        snprintf(path, sizeof path, "/bench/r%d", i);
+        (void)mw_register(n.registry, mw_str_of(path), (mw_str){value, sizeof value}, MW_FOREVER, &events, &left,
+                          &all[i], &err);
+    }
+    world_until(w, is_zero, &left);
+    double took = now_s() - begin;
+    for (int i = 0; i < EPHEMERALS; i++)
+        mw_registration_free(all[i]);
+    node_close(&n);
+    return took;
+}
+
 static double our_view(world *w) {
     node n;
     observer o;
@@ -206,7 +226,7 @@ static double our_locks(world *w, const char *servers, int sessions, int each) {
 static void bench_ephemerals(world *w) {
     bare b;
     node n;
-    double floor_s[ROUNDS], ours[ROUNDS];
+    double floor_s[ROUNDS], ours[ROUNDS], desired[ROUNDS];
     bare_open(&b, world_servers());
     node_open(w, &n, "ours", world_servers(), 10000);
     (void)our_ephemerals(&n);
@@ -214,11 +234,13 @@ static void bench_ephemerals(world *w) {
     for (int i = 0; i < ROUNDS; i++) {
         floor_s[i] = bare_ephemerals(&b);
         ours[i] = our_ephemerals(&n);
+        desired[i] = our_registrations(w);
     }
     double f = median(floor_s, ROUNDS), o = median(ours, ROUNDS);
     zookeeper_close(b.zh);
     node_close(&n);
     row("5,000 ephemerals of 200 bytes", o * 1000, "ms", "-", 0, true);
+    row("5,000 ephemerals as registrations, watched", median(desired, ROUNDS) * 1000, "ms", "-", 0, true);
     row("5,000 ephemerals: speed to zoo_acreate", f / o, "x", "at least 0.9", 0.9, false);
     row("5,000 ephemerals: speed to Curator inBackground", peer(CURATOR, "background", world_servers()) / o, "x",
         "at least 1.0", 1.0, false);
@@ -336,6 +358,8 @@ static void all(void) {
         proxy_stop(&p);
         bench_contention(&w);
     }
+    if (!only || strstr(only, "lag"))
+        bench_lag(&w);
     mw_uv_host_free(w.host);
     fclose(w.history);
     remove(w.history_path);
