@@ -157,6 +157,8 @@ static void init_lists(mw_registry *registry) {
                                &registry->elections, &registry->registrations, &registry->registration_queue};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         mw__list_init(lists[i]);
+    for (size_t i = 0; i < MW__VIEW_BUCKETS; i++)
+        mw__list_init(&registry->views_by_path[i]);
 }
 
 int mw_registry_open(const mw_registry_config *config, mw_registry **ret_registry, mw_error *err) {

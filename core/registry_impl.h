@@ -9,6 +9,8 @@
 #include "list.h"
 #include "session.h"
 
+#define MW__VIEW_BUCKETS 512u
+
 struct mw_registry {
     mw_host *host;
     const mw_backend *backend;
@@ -30,6 +32,7 @@ struct mw_registry {
     mw_defer report_finished;
 
     mw__link views;
+    mw__link views_by_path[MW__VIEW_BUCKETS]; /* the same: thousands of registrations each watch their place */
     mw_defer reap_views;
     mw__link locks;
     mw__link holds; /* tickets with the backend */

@@ -7,7 +7,7 @@
 
 #define FIRST_ROOM 16u
 
-static uint32_t hash_of(mw_str path) { /* FNV-1a */
+uint32_t mw__path_hash(mw_str path) { /* FNV-1a */
     uint32_t hash = 2166136261u;
     for (size_t i = 0; i < path.len; i++)
         hash = (hash ^ (unsigned char)path.data[i]) * 16777619u;
@@ -60,7 +60,7 @@ static bool newer(const mw_entry *entry, const mw_entry *than) {
 int mw__view_tell(mw__view *view, const mw_entry *entry, mw__node **ret_before, const mw__node **ret_now) {
     if (!grow(view))
         return MW_ENO_MEMORY;
-    uint32_t hash = hash_of(entry->path);
+    uint32_t hash = mw__path_hash(entry->path);
     size_t at = probe(view, entry->path, hash);
     mw__node *before = view->slots[at];
     if (before && !newer(entry, &before->entry)) {
@@ -98,7 +98,7 @@ static void vacate(mw__view *view, size_t hole) {
 mw__node *mw__view_remove(mw__view *view, mw_str path, int64_t revision) {
     if (view->room == 0)
         return NULL;
-    size_t at = probe(view, path, hash_of(path));
+    size_t at = probe(view, path, mw__path_hash(path));
     mw__node *node = view->slots[at];
     if (!node || node->entry.revision > revision)
         return NULL;

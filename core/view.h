@@ -20,6 +20,8 @@ typedef struct mw__view {
 
 typedef enum mw__change { MW__UNCHANGED, MW__ADDED, MW__UPDATED, MW__REPLACED } mw__change;
 
+uint32_t mw__path_hash(mw_str path);
+
 /* The path is in this state now. REPLACED = another incarnation. A state older than the cached one changes nothing.
  * `*ret_before` is the node that was there (UPDATED, REPLACED) and is the caller's to free; `*ret_now` the present one.
  * Negative: MW_ENO_MEMORY, nothing changed. */

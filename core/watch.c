@@ -7,7 +7,8 @@
 
 /* One feed with its view and its subscribers. */
 typedef struct mw__watch {
-    mw__link link; /* in registry->views */
+    mw__link link;   /* in registry->views */
+    mw__link bucket; /* in registry->views_by_path */
     mw_registry *registry;
     mw_feed feed;
     mw__view view;
@@ -183,9 +184,14 @@ static void on_synced(mw_feed *feed, int64_t revision) {
 /* ---- Subscribing ---------------------------------------------------------------------------------------------------
  */
 
+static mw__link *bucket_of(mw_registry *registry, mw_str full) {
+    return &registry->views_by_path[mw__path_hash(full) % MW__VIEW_BUCKETS];
+}
+
 static mw__watch *find_watch(mw_registry *registry, mw_str full, mw_depth depth) {
-    for (mw__link *at = registry->views.next; at != &registry->views; at = at->next) {
-        mw__watch *watch = mw_container(at, mw__watch, link);
+    const mw__link *bucket = bucket_of(registry, full);
+    for (mw__link *at = bucket->next; at != bucket; at = at->next) {
+        mw__watch *watch = mw_container(at, mw__watch, bucket);
         if (watch->feed.depth == depth && !watch->failure && mw_str_equal(watch->feed.path, full))
             return watch;
     }
@@ -197,6 +203,7 @@ static void free_watch(mw__watch *watch) {
     if (watch->feeding && registry->conn)
         registry->backend->unwatch(registry->conn, &watch->feed);
     mw__list_remove(&watch->link);
+    mw__list_remove(&watch->bucket);
     mw__view_release(&watch->view);
     free(watch);
 }
@@ -225,6 +232,7 @@ static mw__watch *start_watch(mw_registry *registry, mw_str full, mw_depth depth
     }
     watch->feeding = true;
     mw__list_append(&registry->views, &watch->link);
+    mw__list_append(bucket_of(registry, full), &watch->bucket);
     return watch;
 }
 

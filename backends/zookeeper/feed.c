@@ -16,7 +16,6 @@ static void drop_nodes(zk_feed *f, bool unwatch);
 static void feed_free(zk_feed *f) {
     drop_nodes(f, f->conn->phase < ZK_CLOSING);
     zk_list_remove(&f->conn->feeds, &f->link);
-    zk_table_release(&f->nodes);
     free(f);
 }
 
@@ -33,6 +32,13 @@ static bool open_node(const zk_node *node) {
     return node->reading > 0 || zk_listed(&node->todo);
 }
 
+zk_node *zk_node_find(const zk_feed *f, const char *path) {
+    for (zk_key *key = zk_table_find(&f->conn->nodes, path); key; key = zk_table_next(key))
+        if (mw_container(key, zk_node, key)->feed == f)
+            return mw_container(key, zk_node, key);
+    return NULL;
+}
+
 zk_node *zk_node_add(zk_feed *f, zk_node *parent, const char *path) {
     size_t len = strlen(path) + 1;
     zk_node *node = calloc(1, sizeof *node + len);
@@ -40,7 +46,7 @@ zk_node *zk_node_add(zk_feed *f, zk_node *parent, const char *path) {
         return NULL;
     memcpy(node->path, path, len);
     node->key.path = node->path;
-    if (zk_table_add(&f->nodes, &node->key) != MW_OK) {
+    if (zk_table_add(&f->conn->nodes, &node->key) != MW_OK) {
         free(node);
         return NULL;
     }
@@ -66,9 +72,9 @@ void zk_node_want(zk_node *node, bool data, bool kids) {
 }
 
 static bool watched_elsewhere(const zk_feed *f, const char *path) {
-    for (zk_link *link = zk_list_first(&f->conn->feeds); link; link = zk_list_next(&f->conn->feeds, link)) {
-        const zk_feed *other = mw_container(link, zk_feed, link);
-        if (other != f && other->feed && zk_table_find(&other->nodes, path))
+    for (zk_key *key = zk_table_find(&f->conn->nodes, path); key; key = zk_table_next(key)) {
+        const zk_feed *other = mw_container(key, zk_node, key)->feed;
+        if (other != f && other->feed)
             return true;
     }
     return false;
@@ -86,7 +92,7 @@ static void unlink_node(zk_node *node) {
     if (open_node(node))
         f->busy--;
     zk_list_remove(&f->conn->todo, &node->todo);
-    zk_table_remove(&f->nodes, &node->key);
+    zk_table_remove(&f->conn->nodes, &node->key);
     f->bytes -= strlen(node->path) + 5;
     if (node->prev)
         node->prev->next = node->next;
@@ -123,23 +129,22 @@ void zk_node_idle(zk_node *node) {
         zk_node_want(node, false, false);
 }
 
+static void drop_node(zk_node *node, bool unwatch) {
+    if (unwatch)
+        unwatch_path(node->feed, node->path);
+    zk_node_remove(node, 0);
+}
+
+/* Leaves first, each with its own path to forget. */
 static void drop_nodes(zk_feed *f, bool unwatch) {
-    for (zk_key *key = zk_table_any(&f->nodes); key; key = zk_table_any(&f->nodes)) {
-        zk_node *node = mw_container(key, zk_node, key);
-        while (node->parent)
-            node = node->parent;
-        while (node->first) { /* leaves first, each with its own path to forget */
-            zk_node *leaf = node->first;
-            while (leaf->first)
-                leaf = leaf->first;
-            if (unwatch)
-                unwatch_path(f, leaf->path);
-            zk_node_remove(leaf, 0);
-        }
-        if (unwatch)
-            unwatch_path(f, node->path);
-        zk_node_remove(node, 0);
+    while (f->root && f->root->first) {
+        zk_node *leaf = f->root->first;
+        while (leaf->first)
+            leaf = leaf->first;
+        drop_node(leaf, unwatch);
     }
+    if (f->root)
+        drop_node(f->root, unwatch);
     f->root = NULL;
 }
 
@@ -194,11 +199,8 @@ void zk_unwatch(mw_conn *conn, mw_feed *feed) {
     (void)zk_feed_leave(f); /* freed now, or when the callback that we are in returns */
 }
 
-static void event(zk_feed *f, int type, const char *path) {
-    zk_key *key = zk_table_find(&f->nodes, path);
-    if (!key)
-        return;
-    zk_node *node = mw_container(key, zk_node, key);
+static void event(zk_node *node, int type) {
+    const zk_feed *f = node->feed;
     if (type == ZOO_CHILD_EVENT && f->feed->depth == MW_DEPTH_SELF)
         zk_node_want(node, false, true); /* the node of a lock */
     else if (node == f->root)
@@ -210,10 +212,10 @@ static void event(zk_feed *f, int type, const char *path) {
 }
 
 void zk_feeds_event(mw_conn *conn, int type, const char *path) {
-    for (zk_link *link = zk_list_first(&conn->feeds); link; link = zk_list_next(&conn->feeds, link)) {
-        zk_feed *f = mw_container(link, zk_feed, link);
-        if (f->feed && !f->broken)
-            event(f, type, path);
+    for (zk_key *key = zk_table_find(&conn->nodes, path); key; key = zk_table_next(key)) {
+        zk_node *node = mw_container(key, zk_node, key);
+        if (node->feed->feed && !node->feed->broken)
+            event(node, type);
     }
 }
 
@@ -254,4 +256,5 @@ void zk_feeds_free(mw_conn *conn) {
         next = zk_list_next(&conn->feeds, link);
         feed_free(mw_container(link, zk_feed, link));
     }
+    zk_table_release(&conn->nodes);
 }

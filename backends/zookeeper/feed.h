@@ -9,7 +9,7 @@ typedef struct zk_node zk_node;
 
 /* One path that a feed watches. The root of a feed on children or a subtree is watched for its children only. */
 struct zk_node {
-    zk_key key;
+    zk_key key;    /* in conn->nodes, which may hold those of other feeds with this path */
     zk_link todo;  /* in conn->todo */
     zk_feed *feed; /* NULL: dropped, and freed by the last answer */
     zk_node *parent, *first, *next, *prev;
@@ -27,8 +27,7 @@ struct zk_feed {
     zk_link link;
     mw_conn *conn;
     mw_feed *feed; /* NULL: unwatched */
-    zk_table nodes;
-    zk_node *root;
+    zk_node *root; /* and below it all others */
     uint32_t stamp;
     size_t bytes;    /* of watched paths */
     size_t busy;     /* nodes that want or await a read, and the search for a revision */
@@ -39,6 +38,7 @@ struct zk_feed {
 
 void zk_feed_enter(zk_feed *f);
 bool zk_feed_leave(zk_feed *f); /* false: it is gone */
+zk_node *zk_node_find(const zk_feed *f, const char *path);
 zk_node *zk_node_add(zk_feed *f, zk_node *parent, const char *path);
 void zk_node_want(zk_node *node, bool data, bool kids);
 void zk_node_remove(zk_node *node, int64_t revision); /* with all below it; tells `gone` when revision is not 0 */

@@ -196,12 +196,11 @@ static void name_child(zk_feed *f, zk_node *dir, const char *name) {
     if (zk_hides(f->conn, dir->path, name))
         return;
     zk_join(dir->path, name, path);
-    zk_key *key = zk_table_find(&f->nodes, path);
-    zk_node *child = key ? mw_container(key, zk_node, key) : zk_node_add(f, dir, path);
+    zk_node *known = zk_node_find(f, path), *child = known ? known : zk_node_add(f, dir, path);
     if (!child)
         return;
     child->stamp = f->stamp;
-    if (!key || child->missing)
+    if (!known || child->missing)
         zk_node_want(child, true, false);
     child->missing = false;
 }

@@ -80,9 +80,9 @@ static void look(zk_step *step, const char *path, stat_completion_t done) {
 /* Is a write to this path before us, sent or not? A put can only look after it. */
 static bool written_before_us(const zk_step *step) {
     const zk_op *op = step->op;
-    for (zk_key *key = zk_table_find(&op->conn->writing, step->path); key; key = key->next) {
+    for (zk_key *key = zk_table_find(&op->conn->writing, step->path); key; key = zk_table_next(key)) {
         const zk_step *other = mw_container(key, zk_step, key);
-        if (other->op != op && other->op->number < op->number && strcmp(other->path, step->path) == 0)
+        if (other->op != op && other->op->number < op->number)
             return true;
     }
     return false;

@@ -11,14 +11,21 @@ static uint32_t hash_of(const char *path) {
     return hash;
 }
 
+static zk_key *first_of(zk_key *key, uint32_t hash, const char *path) {
+    while (key && (key->hash != hash || strcmp(key->path, path) != 0))
+        key = key->next;
+    return key;
+}
+
 zk_key *zk_table_find(const zk_table *table, const char *path) {
     if (table->size == 0)
         return NULL;
     uint32_t hash = hash_of(path);
-    zk_key *key = table->buckets[hash & (table->size - 1)];
-    while (key && (key->hash != hash || strcmp(key->path, path) != 0))
-        key = key->next;
-    return key;
+    return first_of(table->buckets[hash & (table->size - 1)], hash, path);
+}
+
+zk_key *zk_table_next(const zk_key *key) {
+    return first_of(key->next, key->hash, key->path);
 }
 
 static int grow(zk_table *table) {
@@ -57,13 +64,6 @@ void zk_table_remove(zk_table *table, zk_key *key) {
         return;
     *at = key->next;
     table->count--;
-}
-
-zk_key *zk_table_any(const zk_table *table) {
-    for (size_t i = 0; i < table->size; i++)
-        if (table->buckets[i])
-            return table->buckets[i];
-    return NULL;
 }
 
 void zk_table_each(const zk_table *table, void (*visit)(void *arg, zk_key *key), void *arg) {

@@ -19,9 +19,9 @@ typedef struct zk_table {
 } zk_table;
 
 zk_key *zk_table_find(const zk_table *table, const char *path);
-int zk_table_add(zk_table *table, zk_key *key); /* the path must not be there yet; 0 or MW_ENO_MEMORY */
+zk_key *zk_table_next(const zk_key *key);       /* another with the same path */
+int zk_table_add(zk_table *table, zk_key *key); /* 0 or MW_ENO_MEMORY */
 void zk_table_remove(zk_table *table, zk_key *key);
-zk_key *zk_table_any(const zk_table *table);
 void zk_table_each(const zk_table *table, void (*visit)(void *arg, zk_key *key),
                    void *arg);          /* `visit` may free the key */
 void zk_table_release(zk_table *table); /* not the keys */

@@ -103,7 +103,8 @@ struct mw_conn {
     size_t resolving;
     zk_list holds;
     zk_list feeds;
-    zk_list todo; /* reads of feeds that wait for the window */
+    zk_table nodes; /* what they watch */
+    zk_list todo;   /* reads of feeds that wait for the window */
     size_t reading, watched_bytes;
     zk_list walks;
     zk_table parents; /* directories that exist, as far as we know */
