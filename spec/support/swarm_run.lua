@@ -9,9 +9,9 @@ local function seeds()
 end
 
 ---@param faults string[]  methods of support.Swarm that are drawn from
----@param options table?   more for it
+---@param options table?   more for it; `storm`: the one fault of the server that is meant
 local function run(seed, faults, options)
-  local h = Harness.start { seed = seed }
+  local h = Harness.start { seed = seed, storm = options and options.storm }
   local all = { seed = seed, clients = 4, rounds = h.rounds, faults = faults, file = os.tmpname() }
   for key, value in pairs(options or {}) do
     all[key] = value

@@ -5,47 +5,27 @@ local Mysql = require "support.mysql"
 local Proxy = require "support.proxy"
 local Real = require "support.harness.real"
 local sql = require "support.harness.sql"
+local storms = require "support.harness.mysql_storms"
+
+local usual = { "crash", "cut", "read_only", "lock_wait", "deadlock", "full", "frozen" }
 
 local Backend = setmetatable({}, Real)
 Backend.__index = Backend
 
 local databases, accounts = 0, 0
 
-function Backend:start()
+-- How the packets of transactions that write and of locks begin.
+Backend.writes = "START TRANSACTION;UPDATE mw_meta|INSERT INTO mw_locks"
+
+--- `storm`: the only fault that `chaos` brings; otherwise the usual ones take turns.
+function Backend:start(options)
+  self.storms = options.storm and { options.storm } or usual
   databases = databases + 1
   self.server = Mysql.shared()
   self.database = "moonwatch_" .. databases
   self.accounts, self.proxies = {}, {}
   self.server:sql("CREATE DATABASE %s", self.database)
 end
-
--- What may befall a server; each ends by itself or with `calm`.
-local storms = {
-  function(self) -- a crash in the middle of whatever is going on, and a restart
-    self.server:kill()
-    self.server:restart "--log-bin=bin"
-  end,
-  function(self) -- every connection is cut, wherever its transaction stands
-    local ids = self.server:sql "SELECT ID FROM information_schema.PROCESSLIST WHERE USER LIKE 'client%%'"
-    for id in ids:gmatch "%d+" do
-      pcall(self.server.sql, self.server, "KILL HARD " .. id)
-    end
-  end,
-  function(self) self.server:sql "SET GLOBAL read_only = ON" end,
-  function(self) -- somebody sits on the revision row: lock waits time out (1205)
-    self.server:later("USE %s; START TRANSACTION; UPDATE mw_meta SET epoch = epoch WHERE id = 1; DO SLEEP(2)",
-      self.database)
-  end,
-  function(self) -- somebody takes the rows in the other order: deadlocks (1213)
-    self.server:later([[USE %s; START TRANSACTION; UPDATE mw_sessions SET opened = opened; DO SLEEP(0.3);
-      UPDATE mw_meta SET epoch = epoch; ROLLBACK]], self.database)
-  end,
-  function(self) self.server:sql "SET GLOBAL max_connections = 10" end,
-  function(self)
-    self.server:freeze()
-    self.frozen = true
-  end,
-}
 
 local function calm(self)
   if self.dark then
@@ -104,7 +84,7 @@ end
 --- Of the next transaction that writes, or of the next lock: both are one packet.
 function Backend:lose_next_reply(client)
   local proxy = self.proxies[self:account(client)]
-  proxy:tell "drop-answer START TRANSACTION;UPDATE mw_meta|INSERT INTO mw_locks"
+  proxy:tell(("drop-answer %s"):format(self.writes))
   proxy.to_drop = (proxy.to_drop or 0) + 1
 end
 
@@ -134,10 +114,24 @@ end
 function Backend:chaos(on)
   calm(self)
   if on then
-    self.storm = (self.storm or 0) % #storms + 1
-    storms[self.storm](self)
+    self.storm = (self.storm or 0) % #self.storms + 1
+    storms[self.storms[self.storm]](self)
   end
 end
+
+--- An operator gives a lock to the first who waits for it, while its holder lives.
+function Backend:hand_over(path)
+  self.server:sql([[USE %s; START TRANSACTION; UPDATE mw_meta SET revision = revision + 1 WHERE id = 1;
+    INSERT INTO mw_changes (revision, kind, path, step, version, created, owner)
+      SELECT revision, 3, '%s', 0, 0, 0, 0 FROM mw_meta WHERE id = 1;
+    UPDATE mw_locks l JOIN mw_lock_waiters w ON w.path = l.path SET l.token = l.token + 1, l.holder = w.session,
+      l.handle = w.handle, l.value = w.value, l.waiters = l.waiters - 1 WHERE l.path = '%s';
+    DELETE w FROM mw_lock_waiters w JOIN mw_locks l ON l.handle = w.handle; COMMIT]], self.database, path, path)
+end
+
+--- What a client sends stays on the way until `pass`.
+function Backend:hold_back(client) self.proxies[self:account(client)]:tell "freeze" end
+function Backend:pass(client) self.proxies[self:account(client)]:tell "thaw" end
 
 --- The database and the accounts go.
 function Backend:finish(problems)
@@ -151,12 +145,19 @@ function Backend:finish(problems)
   for _, account in ipairs(self.accounts) do
     self.server:sql("DROP USER %s@'%%'", account)
   end
+  self:end_proxies(problems)
+end
+
+--- What was to be lost must have been lost.
+function Backend:end_proxies(problems)
+  local wanted, dropped = 0, 0
   for _, proxy in pairs(self.proxies) do
-    local dropped = tonumber(proxy:tell("stats"):match "dropped (%d+)")
-    if dropped ~= (proxy.to_drop or 0) then
-      table.insert(problems, ("%d answers were to be lost, and %d were"):format(proxy.to_drop or 0, dropped))
-    end
+    wanted = wanted + (proxy.to_drop or 0)
+    dropped = dropped + tonumber(proxy:tell("stats"):match "dropped (%d+)")
     proxy:stop()
+  end
+  if self.answers_get_lost and dropped == 0 or not self.answers_get_lost and dropped ~= wanted then
+    table.insert(problems, ("%d answers were lost, and %d were to be"):format(dropped, wanted))
   end
 end
 

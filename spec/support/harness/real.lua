@@ -31,12 +31,16 @@ local function on_output(process)
   end
 end
 
+--- `harness.driver.before`: words that the command begins with.
 ---@param harness support.Harness
 function Process.start(harness)
   local self = setmetatable({ harness = harness, buffer = "", answers = {}, calls = 0 }, Process)
   self.stdin, self.stdout = uv.new_pipe(false), uv.new_pipe(false)
-  local handle, pid = uv.spawn("lua5.4", {
-    args = { os.getenv "MOONWATCH_SOURCE" .. "/spec/support/harness/child.lua" },
+  local words = { table.unpack(harness.driver.before or {}) }
+  table.insert(words, "lua5.4")
+  table.insert(words, os.getenv "MOONWATCH_SOURCE" .. "/spec/support/harness/child.lua")
+  local handle, pid = uv.spawn(table.remove(words, 1), {
+    args = words,
     stdio = { self.stdin, self.stdout, 2 },
   }, function(code, signal)
     self.ended = { code = code, signal = signal }
