@@ -12,6 +12,7 @@ typedef struct state_note {
     struct listener *owner;
     mw_state state;
     mw_session_id session;
+    int status;
     char reason[];
 } state_note;
 
@@ -23,6 +24,7 @@ typedef struct listener {
     mw_runnable run;
     state_note *first, *last;
     int reaction_ref, self_ref;
+    char backend[32];
     bool closed;
     size_t refs; /* its userdata, and each reaction that runs */
 } listener;
@@ -37,7 +39,7 @@ static void unref(listener *self) {
 static int prepare(lua_State *L, mw_task *task) {
     const state_note *note = task->arg;
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, note->owner->reaction_ref);
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
     lua_pushstring(L, mw_state_text(note->state));
     lua_setfield(L, -2, "state");
     if (note->session) {
@@ -47,6 +49,10 @@ static int prepare(lua_State *L, mw_task *task) {
     if (note->reason[0]) {
         lua_pushstring(L, note->reason);
         lua_setfield(L, -2, "reason");
+    }
+    if (note->status != MW_OK) {
+        mw__lua_push_error(L, note->status, note->reason, (mw_str){0}, note->owner->backend);
+        lua_setfield(L, -2, "error");
     }
     return 1;
 }
@@ -93,6 +99,7 @@ static void on_changed(void *arg, const mw_connection_event *event) {
     note->owner = self;
     note->state = event->state;
     note->session = event->session;
+    note->status = event->status;
     memcpy(note->reason, event->reason, length);
     if (self->last)
         self->last->next = note;
@@ -144,6 +151,7 @@ static int registry_on_connection(lua_State *L) {
         return luaL_error(L, "not enough memory");
     self->lua = registry->lua;
     self->process = registry->process;
+    (void)snprintf(self->backend, sizeof self->backend, "%s", registry->backend);
     self->run.run = run_states;
     self->closed = true;
     self->refs = 1;

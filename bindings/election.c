@@ -50,8 +50,9 @@ static void on_failed(void *arg, const mw_error *why) {
     lua_election *self = arg;
     self->status = why->code ? why->code : MW_EINTERNAL;
     self->error = *why;
-    mw_log(self->process->host, MW_LOG_ERROR, "lua", "the election at %.*s: %s", (int)self->path_len, self->path,
-           why->message);
+    if (!self->waiters) /* who waits is told */
+        mw_log(self->process->host, MW_LOG_ERROR, "lua", "the election at %.*s: %s", (int)self->path_len, self->path,
+               why->message);
     wake(self);
 }
 

@@ -20,7 +20,7 @@ typedef struct child {
     uv_process_t process;
     mw_host *host;
     waiting *waiting;
-    bool ended, collected, closed;
+    bool ended, gone, collected, closed;
     int64_t status;
     int signal;
 } child;
@@ -95,18 +95,21 @@ static int child_wait(lua_State *L) {
     return mw__lua_wait(L, mw__lua_process_real(L), &started->await);
 }
 
-/* child:kill(signal): the whole group. */
+/* child:kill(signal): the whole group, also what the leader has left behind. */
 static int child_kill(lua_State *L) {
     child *self = check_child(L, "kill");
     int signal = (int)luaL_optinteger(L, 2, SIGTERM);
-    lua_pushboolean(L, !self->ended && kill(-self->process.pid, signal) == 0);
+    lua_pushboolean(L, !self->gone && kill(-self->process.pid, signal) == 0);
     return 1;
 }
 
-/* child:gone() -> whether nobody of its group is left, the leader's children included. */
+/* child:gone() -> whether nobody of its group is left, the leader's children included. Its number may be another's from
+ * then on, so it gets no signal of ours any more. */
 static int child_gone(lua_State *L) {
     child *self = check_child(L, "gone");
-    lua_pushboolean(L, self->ended && kill(-self->process.pid, 0) != 0 && errno == ESRCH);
+    if (self->ended && kill(-self->process.pid, 0) != 0 && errno == ESRCH)
+        self->gone = true;
+    lua_pushboolean(L, self->gone);
     return 1;
 }
 
@@ -155,7 +158,7 @@ static int child_spawn(lua_State *L) {
     int status = uv_spawn(mw_uv_host_loop(self->host), &self->process, &options);
     luaL_setmetatable(L, CLASS);
     if (status < 0) {
-        self->ended = true;
+        self->ended = self->gone = true;
         uv_close((uv_handle_t *)&self->process, on_closed);
         luaL_pushfail(L);
         lua_pushfstring(L, "%s: %s", argv[0], uv_strerror(status));

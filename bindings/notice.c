@@ -60,7 +60,10 @@ static int prepare(lua_State *L, mw_task *task) {
     mw_str none = {0};
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->function_ref);
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->object_ref);
-    mw__lua_push_error(L, self->why.code, self->why.message, none, NULL);
+    if (self->why.code == MW_OK) /* by the script's own doing */
+        lua_pushnil(L);
+    else
+        mw__lua_push_error(L, self->why.code, self->why.message, none, NULL);
     return 2;
 }
 

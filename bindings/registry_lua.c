@@ -317,7 +317,7 @@ static void connect_heard(void *arg, const mw_connection_event *event) {
     bool connected = event->state == MW_CONNECTED || event->state == MW_RECONNECTED;
     if (self->await.done || (!connected && event->state != MW_CLOSED))
         return;
-    self->status = connected ? MW_OK : MW_ECLOSED;
+    self->status = connected ? MW_OK : event->status ? event->status : MW_ECLOSED;
     mw__lua_await_done(&self->await);
 }
 
@@ -338,9 +338,10 @@ static int connect_finish(lua_State *L, mw_await *await) {
         mw__lua_await_free(await);
         return 1;
     }
-    (void)snprintf(text, sizeof text, "%s%s%s",
-                   self->status == MW_ETIMEOUT ? "not connected in time" : "connecting has failed",
-                   self->reason[0] ? ": " : "", self->reason);
+    const char *what = self->status == MW_ETIMEOUT ? "not connected in time" : "";
+    if (!self->reason[0] && !*what)
+        what = "the registry was closed";
+    (void)snprintf(text, sizeof text, "%s%s%s", what, *what && self->reason[0] ? ": " : "", self->reason);
     int count = mw__lua_failure(L, self->status, text, none, self->registry->backend);
     mw__lua_await_free(await);
     return count;

@@ -311,7 +311,8 @@ static void on_failed(void *arg, const mw_error *why) {
     subscription *sub = arg;
     sub->failure = why->code ? why->code : MW_EINTERNAL;
     sub->failure_text = strdup(why->message);
-    mw_log(sub->process->host, MW_LOG_ERROR, "lua", "a subscription has ended: %s", why->message);
+    if (reacts(sub)) /* who iterates is told */
+        mw_log(sub->process->host, MW_LOG_ERROR, "lua", "a subscription has ended: %s", why->message);
     close_subscription(sub);
 }
 
@@ -478,6 +479,12 @@ static void push_note(lua_State *L, mw_note *note) {
     free(note);
 }
 
+/* The end: nothing more by our own doing, else nil, err. */
+static int push_failure(lua_State *L, const subscription *sub) {
+    mw_str none = {0};
+    return sub->failure ? mw__lua_failure(L, sub->failure, sub->failure_text, none, NULL) : 0;
+}
+
 static int next_finish(lua_State *L, mw_await *await) {
     sub_await *self = (sub_await *)(void *)await;
     subscription *sub = self->sub;
@@ -487,9 +494,12 @@ static int next_finish(lua_State *L, mw_await *await) {
         join_list(await);
         return mw__lua_wait(L, sub->process, await);
     }
+    if (!note) {
+        int count = push_failure(L, sub);
+        mw__lua_await_free(await);
+        return count;
+    }
     mw__lua_await_free(await);
-    if (!note)
-        return 0;
     push_note(L, note);
     return 1;
 }
@@ -504,7 +514,7 @@ static int next_event(lua_State *L) {
         return 1;
     }
     if (sub->closed)
-        return 0;
+        return push_failure(L, sub);
     sub_await *self = begin_await(L, sub, &sub->waiters, next_finish);
     join_list(&self->await);
     return mw__lua_wait(L, sub->process, &self->await);

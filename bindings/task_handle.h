@@ -9,6 +9,7 @@ typedef struct mw_task_handle {
     mw_task *task; /* NULL once ended */
     mw_outcome outcome;
     int results;
+    char from[LUA_IDSIZE + 16]; /* where it was started: "a.lua:3", "" = unknown */
 } mw_task_handle;
 
 /* The task ends: keep its results in the handle, and wake who joins it. */

@@ -1,6 +1,7 @@
 /* Tasks as scripts see them: spawn, sleep, join, cancel. */
 #include "task_handle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,32 +41,56 @@ static mw_task_handle *check_handle(lua_State *L, const char *function) {
     return mw__lua_check_self(L, MW_CLASS_TASK, function);
 }
 
-static int task_status(lua_State *L, const mw_task_handle *handle) {
+static const char *status_of(const mw_task_handle *handle) {
     static const char *const outcomes[] = {"done", "failed", "cancelled"};
     if (!handle->task)
-        lua_pushstring(L, outcomes[handle->outcome]);
-    else if (handle->task->state == MW_TASK_RUNNING)
-        lua_pushliteral(L, "running");
-    else
-        lua_pushliteral(L, "waiting");
-    return 1;
+        return outcomes[handle->outcome];
+    return handle->task->state == MW_TASK_RUNNING ? "running" : "waiting";
 }
 
 static int task_index(lua_State *L) {
     const mw_task_handle *handle = check_handle(L, "index");
-    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "status") == 0)
-        return task_status(L, handle);
-    lua_pushvalue(L, 2);
-    (void)lua_rawget(L, lua_upvalueindex(1));
+    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "status") == 0) {
+        lua_pushstring(L, status_of(handle));
+    } else {
+        lua_pushvalue(L, 2);
+        (void)lua_rawget(L, lua_upvalueindex(1));
+    }
+    return 1;
+}
+
+/* "moonwatch.Task: failed, started at a.lua:3: a.lua:4: no such thing" */
+static int task_tostring(lua_State *L) {
+    const mw_task_handle *handle = check_handle(L, "tostring");
+    char text[512] = "";
+    if (!handle->task && handle->outcome == MW_OUTCOME_FAILED) {
+        (void)lua_getiuservalue(L, 1, 1);
+        (void)lua_rawgeti(L, -1, 1);
+        mw__lua_error_text(L, -1, text, sizeof text);
+    }
+    (void)lua_pushfstring(L, "%s: %s%s%s%s%s", MW_CLASS_TASK, status_of(handle), *handle->from ? ", started at " : "",
+                          handle->from, *text ? ": " : "", text);
     return 1;
 }
 
 /* ---- Spawning ---------------------------------------------------------------------------------------------------- */
 
+/* The line that called us, or that called `every` and the like (tasks.lua). */
+static void note_caller(lua_State *L, mw_task_handle *handle) {
+    lua_Debug ar;
+    for (int level = 1; level <= 2 && lua_getstack(L, level, &ar) && lua_getinfo(L, "Sl", &ar); level++) {
+        if (ar.currentline <= 0 || strstr(ar.source, "/moonwatch/tasks.lua"))
+            continue;
+        (void)snprintf(handle->from, sizeof handle->from, "%s:%d", ar.short_src, ar.currentline);
+        return;
+    }
+}
+
 /* Function and arguments are on top of L: into a new task. Pushes the handle. */
 static mw_task *spawn(lua_State *L, mw_process *process, mw_task *parent, int nargs) {
     mw_task_handle *handle = lua_newuserdatauv(L, sizeof *handle, 1);
     memset(handle, 0, sizeof *handle);
+    note_caller(L, handle);
     luaL_setmetatable(L, MW_CLASS_TASK);
     lua_insert(L, -nargs - 2);
     mw_task *task = mw__lua_task_new(process, parent);
@@ -296,7 +321,7 @@ static int core_tasks(lua_State *L) {
 
 void mw__lua_task_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"join", task_join}, {"cancel", task_cancel}, {NULL, NULL}};
-    static const luaL_Reg meta[] = {{"__close", task_close}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {{"__close", task_close}, {"__tostring", task_tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"spawn", core_spawn}, {"spawn_apart", core_spawn_apart}, {"sleep", core_sleep},
         {"now", core_now},     {"in_task", core_in_task},         {"tasks", core_tasks},

@@ -102,8 +102,12 @@ static void on_done(mw_request *request, int status, const mw_error *detail) {
             mw__ops_flush(registry);
         return;
     }
-    if (status == MW_EDISCONNECTED && registry->closing)
+    if (status == MW_EDISCONNECTED && registry->closing) {
         status = MW_ECLOSED;
+    } else if (status == MW_EDISCONNECTED && registry->failure) {
+        status = registry->failure;
+        detail = &registry->failure_detail;
+    }
     if (status == MW_OK && op->short_of_memory)
         status = MW_ENO_MEMORY;
     finish(op, status, detail && detail->code == status ? detail : NULL);

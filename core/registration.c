@@ -432,6 +432,24 @@ void mw__registrations_lost(mw_registry *registry) {
     }
 }
 
+/* Those that wait for nothing but a connection; the others hear it from their op. */
+static mw_registration *next_stranded(mw_registry *registry) {
+    for (mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next) {
+        mw_registration *reg = mw_container(at, mw_registration, link);
+        if (reg->state != WRITING && reg->state != FAILED)
+            return reg;
+    }
+    return NULL;
+}
+
+/* A callback may free any registration, so each turn looks for the next one. */
+void mw__registrations_failed(mw_registry *registry, int status, const mw_error *why) {
+    for (mw_registration *reg; (reg = next_stranded(registry));) {
+        mw__list_remove(&reg->turn);
+        give_up(reg, status, why);
+    }
+}
+
 void mw__registrations_closed(mw_registry *registry) {
     mw_timer_stop(registry->host, &registry->registration_jitter);
     for (mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next) {

@@ -90,12 +90,15 @@ static void on_failed(void *arg, int status, const mw_error *why) {
     mw__registry_ref(registry);
     registry->failure = status;
     registry->failure_detail = *why;
-    mw_log(registry->host, MW_LOG_ERROR, registry->backend->name, "%s", why->message);
+    registry->failure_detail.code = status;
+    why = &registry->failure_detail;
+    mw_log(registry->host, MW_LOG_WARN, registry->backend->name, "%s", why->message);
     mw__session_ended(registry, why);
-    mw__session_closed(registry, why->message);
+    mw__session_closed(registry, why);
     mw__ops_fail(registry, status, why);
     mw__views_failed(registry, status, why);
     mw__locks_closed(registry, why);
+    mw__registrations_failed(registry, status, why);
     mw__registry_unref(registry);
 }
 
@@ -103,7 +106,7 @@ static void on_closed(void *arg) {
     mw_registry *registry = arg;
     registry->conn = NULL;
     assert(mw__list_empty(&registry->sent) && mw__list_empty(&registry->holds));
-    mw__session_closed(registry, "");
+    mw__session_closed(registry, NULL);
     mw_defer_cancel(registry->host, &registry->report_finished);
     registry->report_finished.run(&registry->report_finished);
     mw__session_release(registry);

@@ -78,6 +78,7 @@ void mw__locks_report_lost(mw_registry *registry, const mw_error *why);
 void mw__locks_closed(mw_registry *registry, const mw_error *why);
 void mw__registrations_connected(mw_registry *registry, bool resumed);
 void mw__registrations_lost(mw_registry *registry);
+void mw__registrations_failed(mw_registry *registry, int status, const mw_error *why);
 void mw__registrations_closed(mw_registry *registry);
 void mw__views_failed(mw_registry *registry, int status, const mw_error *why);
 void mw__views_closed(mw_registry *registry);

@@ -33,7 +33,8 @@ static mw_connection_event present(const mw__session *session) {
     return (mw_connection_event){.state = session->state,
                                  .session = live ? session->info.id : 0,
                                  .timeout = live ? session->info.timeout : 0,
-                                 .reason = session->reason};
+                                 .reason = session->reason,
+                                 .status = session->status};
 }
 
 static void greet(mw_listener *listener) {
@@ -80,9 +81,10 @@ static void notify(mw_registry *registry, bool greet_only) {
     mw__registry_unref(registry);
 }
 
-static void enter(mw_registry *registry, mw_state state, const char *reason) {
+static void enter(mw_registry *registry, mw_state state, int status, const char *reason) {
     mw__session *session = &registry->session;
     session->state = state;
+    session->status = status;
     (void)snprintf(session->reason, sizeof session->reason, "%s", reason ? reason : "");
     mw_log(registry->host, state == MW_LOST ? MW_LOG_WARN : MW_LOG_DEBUG, registry->backend->name, "%s%s%s",
            mw_state_text(state), session->reason[0] ? ": " : "", session->reason);
@@ -129,7 +131,7 @@ static void lose(mw_registry *registry, int status, const char *reason) {
     mw__registry_ref(registry);
     mw__registrations_lost(registry);
     mw__locks_mark_lost(registry);
-    enter(registry, MW_LOST, reason);
+    enter(registry, MW_LOST, status, reason);
     mw_error why;
     (void)mw_fail(&why, status, "session %llx was lost: %s", (unsigned long long)session->info.id, reason);
     mw__locks_report_lost(registry, &why);
@@ -193,12 +195,13 @@ void mw__session_opened(mw_registry *registry, const mw_session_info *info) {
     if (!resumed)
         remember(registry, info->id, info->secret);
     arm_deadline(registry);
-    enter(registry, resumed ? MW_RECONNECTED : MW_CONNECTED, "");
+    enter(registry, resumed ? MW_RECONNECTED : MW_CONNECTED, MW_OK, "");
 }
 
 void mw__session_suspended(mw_registry *registry, const mw_error *why) {
     if (mw__session_connected(&registry->session))
-        enter(registry, MW_SUSPENDED, why ? why->message : "disconnected");
+        enter(registry, MW_SUSPENDED, why && why->code ? why->code : MW_EDISCONNECTED,
+              why ? why->message : "disconnected");
 }
 
 void mw__session_ended(mw_registry *registry, const mw_error *why) {
@@ -212,10 +215,10 @@ void mw__session_confirmed(mw_registry *registry, mw_time sent_at) {
         registry->session.confirmed = sent_at;
 }
 
-void mw__session_closed(mw_registry *registry, const char *why) {
+void mw__session_closed(mw_registry *registry, const mw_error *why) {
     mw_timer_stop(registry->host, &registry->session.deadline);
     if (registry->session.state != MW_CLOSED)
-        enter(registry, MW_CLOSED, why);
+        enter(registry, MW_CLOSED, why ? why->code : MW_OK, why ? why->message : "");
 }
 
 const unsigned char *mw__session_secret_of(const mw_registry *registry, mw_session_id id) {

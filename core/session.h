@@ -20,6 +20,7 @@ typedef struct mw__session {
     mw__past_session *past;
     size_t past_count;
     char reason[256];
+    int status; /* of `reason` */
 
     mw__link listeners;
     unsigned notifying; /* depth of notification: removed listeners are freed when it is back to 0 */
@@ -38,7 +39,7 @@ void mw__session_opened(mw_registry *registry, const mw_session_info *info);
 void mw__session_suspended(mw_registry *registry, const mw_error *why);
 void mw__session_ended(mw_registry *registry, const mw_error *why);
 void mw__session_confirmed(mw_registry *registry, mw_time sent_at);
-void mw__session_closed(mw_registry *registry, const char *why);
+void mw__session_closed(mw_registry *registry, const mw_error *why); /* NULL = by ourselves */
 
 /* The secret of a session that was opened by this process or adopted; NULL for a stranger's. */
 const unsigned char *mw__session_secret_of(const mw_registry *registry, mw_session_id id);

@@ -149,12 +149,12 @@ end
 function Engine:watch_connection(registry)
     registry:on_connection(function(event)
         local reason = event.reason and event.reason ~= "" and ": " .. event.reason or ""
-        local level = (event.state == "suspended" or event.state == "lost") and "warn" or "info"
+        local level = event.error and (event.state == "closed" and "error" or "warn") or "info"
         if event.state ~= "connecting" then
             core.log(level, ("registry %s%s"):format(event.state, reason))
         end
         if event.state == "closed" and self.state ~= "closed" then -- by no doing of ours: trying again would not help
-            self:stop(core.error("closed", "the registry closed" .. reason))
+            self:stop(event.error or core.error("closed", "the registry closed" .. reason))
         end
     end)
 end

@@ -156,27 +156,22 @@ local function split(options, keys)
     return part
 end
 
-local guard_options = { "value", "on_lost", "timeout", "try" }
-
-local function check_guard_options(options, body)
-    if options == nil then
-        options = {}
-    end
-    check_type(options, "options", "guard", "table")
+-- `options` of the method `what`, with no others than `known`, and its callback.
+local function check_options(options, what, known, callback)
+    options = options == nil and {} or options
+    check_type(options, "options", what, "table")
     for key in pairs(options) do
-        local known = false
-        for _, name in ipairs(guard_options) do
-            known = known or name == key
+        local found = false
+        for _, name in ipairs(known) do
+            found = found or name == key
         end
-        if not known then
-            bad("options", "guard", ("unknown option '%s'%s"):format(tostring(key),
-                suggest.hint(tostring(key), guard_options)), 3)
+        if not found then
+            bad("options", what, ("unknown option '%s'%s"):format(tostring(key), suggest.hint(tostring(key), known)), 3)
         end
     end
-    if options.on_lost ~= nil then
-        check_type(options.on_lost, "on_lost", "guard", "function")
+    if options[callback] ~= nil then
+        check_type(options[callback], callback, what, "function")
     end
-    check_type(body, "body", "guard", "function")
     return options
 end
 
@@ -186,7 +181,8 @@ function Registry:guard(path, options, body)
     if type(options) == "function" and body == nil then
         options, body = nil, options
     end
-    options = check_guard_options(options, body)
+    options = check_options(options, "guard", { "value", "on_lost", "timeout", "try" }, "on_lost")
+    check_type(body, "body", "guard", "function")
     local child, loss
     local chosen = split(options, { "value" })
     function chosen.on_lost(lost, err)
@@ -216,8 +212,11 @@ end
 
 local function lead_terms(election, lead, set_task)
     while true do
-        local token = election:wait()
+        local token, failure = election:wait()
         if not token then
+            if failure.code ~= "closed" then
+                core.log("error", ("elect %s: %s"):format(election.path, failure))
+            end
             return
         end
         local term = core.spawn(lead, election)
@@ -237,22 +236,17 @@ function Registry:elect(path, options, lead)
     if type(options) == "function" and lead == nil then
         options, lead = nil, options
     end
-    if options ~= nil then
-        check_type(options, "options", "elect", "table")
-        for key in pairs(options) do
-            if key ~= "record" then
-                bad("options", "elect", ("unknown option '%s'%s"):format(tostring(key),
-                    suggest.hint(tostring(key), { "record" })))
-            end
-        end
-    end
+    options = check_options(options, "elect", { "record", "on_deposed" }, "on_deposed")
     if lead ~= nil then
         check_type(lead, "lead", "elect", "function")
     end
     local term
-    local election, err = core.stand(self, path, options and options.record or "", function()
+    local election, err = core.stand(self, path, options.record or "", function(deposed, why)
         if term then
             term:cancel()
+        end
+        if options.on_deposed then
+            options.on_deposed(deposed, why)
         end
     end)
     if election and lead then

@@ -37,6 +37,20 @@ describe("a task", function()
         assert.equal("failed", task.status)
     end)
 
+    it("prints its state, and where it was started", function()
+        local function line() return debug.getinfo(2, "l").currentline end
+        local task, at = mw.spawn(function() mw.sleep(1) end), line()
+        assert.matches(("^moonwatch.Task: waiting, started at [^ ]*tasks_spec.lua:%d$"):format(at), tostring(task))
+        task:join()
+        assert.matches("^moonwatch.Task: done, started at ", tostring(task))
+        local every = mw.every("1s", function() end)
+        assert.matches(("tasks_spec.lua:%d$"):format(line() - 1), tostring(every))
+        every:cancel()
+        local failing = mw.spawn(function() error "boom" end)
+        failing:join()
+        assert.matches("^moonwatch.Task: failed, started at [^ ]+: [^ ]*tasks_spec.lua:%d+: boom", tostring(failing))
+    end)
+
     it("sleeps in virtual time, and outside a task the same call runs the world", function()
         local start = mw.now()
         mw.sleep "2h"

@@ -1,10 +1,15 @@
--- A lock is lost while its command runs: somebody else keeps the whole SQLite file locked, so no renewal goes through.
+-- What a command runs under is lost: somebody else keeps the whole SQLite file locked, so no renewal goes through; or
+-- an operator takes it away.
 local Program = require "support.program"
+local sql = require "support.harness.sql"
 
-describe("moonwatch lock", function()
-  local p
+describe("what a command runs under is lost:", function()
+  local p, file
 
-  before_each(function() p = Program.new() end)
+  before_each(function()
+    p = Program.new()
+    file = p.registry:match "^sqlite:(.*)$"
+  end)
   after_each(function() p:finish() end)
 
   -- Nobody else gets at the registry until the file "release" is there.
@@ -12,37 +17,86 @@ describe("moonwatch lock", function()
     p:write("block.sh", "(echo 'BEGIN EXCLUSIVE; SELECT 1;'; "
       .. "while [ -e block.sh ] && [ ! -e release ]; do sleep 0.01; done) "
       .. "| sqlite3 -cmd '.timeout 20000' \"$1\" >blocked\n")
-    os.execute(("cd %s && sh block.sh %s &"):format(p.folder, p.registry:match "^sqlite:(.*)$"))
+    os.execute(("cd %s && sh block.sh %s &"):format(p.folder, file))
     Program.eventually("a blocked registry", function() return p:read "blocked" == "1\n" end)
   end
 
-  it("ends the whole process group when the lock is lost, before another has it", function()
+  local function hold(timeout, words)
     local plain = p.registry
-    p.registry = plain .. "?session_timeout=1500ms"
-    local holder = p:start { "lock", "/l", "--", "bash", "-c",
-      [[trap "" TERM; bash -c 'trap "" TERM; echo grandchild $$; while :; do sleep 0.01; done' & wait]] }
+    p.registry = ("%s?session_timeout=%s"):format(plain, timeout)
+    local holder = p:start(words)
+    p.registry = plain
+    return holder
+  end
+
+  -- Whether process `pid` lives, asked by the next holder while it holds.
+  local function seen_by_the_next(verb, path, pid)
+    return p:ok { verb, path, "--", "sh", "-c", ("kill -0 %s 2>/dev/null && echo alive || echo gone"):format(pid) }
+  end
+
+  local stubborn = [[trap "" TERM; echo grandchild $$; while :; do sleep 0.01; done]]
+
+  for _, case in ipairs { { "lock", "/l" }, { "elect", "/e" } } do
+    local verb, path = table.unpack(case)
+    it(verb .. " ends the whole process group before another has it", function()
+      local holder = hold("1500ms", { verb, path, "--", "bash", "-c",
+        ([[trap "" TERM; bash -c '%s' & wait]]):format(stubborn) })
+      holder.says "grandchild"
+      local grandchild = holder.out():match "grandchild (%d+)"
+      block()
+      assert.equal(12, holder.code())
+      assert.matches("^moonwatch: " .. path .. " was lost; the command was ended\n$", holder.err())
+      p:write("release", "")
+      assert.equal("gone\n", seen_by_the_next(verb, path, grandchild))
+    end)
+  end
+
+  it("who does not go at TERM is killed, also when the command itself has gone", function()
+    local holder = hold("1500ms", { "lock", "/l", "--", "bash", "-c",
+      ([[trap 'exit 0' TERM; bash -c '%s' & while :; do sleep 0.01; done]]):format(stubborn) })
     holder.says "grandchild"
     local grandchild = holder.out():match "grandchild (%d+)"
-    p.registry = plain
     block()
     assert.equal(12, holder.code())
-    assert.matches("/l was lost; the command was ended\n$", holder.err())
     p:write("release", "")
-    assert.equal("gone\n", p:ok { "lock", "/l", "--", "sh", "-c",
-      ("kill -0 %s 2>/dev/null && echo alive || echo gone"):format(grandchild) })
+    assert.equal("gone\n", seen_by_the_next("lock", "/l", grandchild))
   end)
 
-  it("gives the command time to end by itself", function()
-    local plain = p.registry
-    p.registry = plain .. "?session_timeout=3s"
-    local holder = p:start { "lock", "/l", "--", "sh", "-c",
-      'trap "echo told; exit 0" TERM; echo in; while :; do sleep 0.01; done' }
+  it("the command gets time to end by itself", function()
+    local holder = hold("3s", { "lock", "/l", "--", "sh", "-c",
+      'trap "echo told; exit 0" TERM; echo in; while :; do sleep 0.01; done' })
     holder.says "in"
-    p.registry = plain
     block()
     assert.equal(12, holder.code())
     assert.equal("in\ntold\n", holder.out())
     p:write("release", "")
     p:ok { "lock", "/l", "--", "true" }
+  end)
+
+  it("with --again it stands anew behind the others, and Ctrl-C ends the standing", function()
+    local first = hold("1500ms", { "elect", "/e", "--again", "--", "sh", "-c", "echo leads; exec sleep 1000" })
+    first.says "leads\n"
+    local second = p:start { "elect", "/e", "--", "sh", "-c", "echo leads; exec sleep 1000" }
+    local function waiting() return p:ok { "locks", "-o", "tsv" }:find "waiting" end
+    Program.eventually("a second candidate", waiting)
+    block()
+    Program.eventually("the loss", function() return first.err():find "was lost" end)
+    p:write("release", "")
+    second.says "leads\n"
+    Program.eventually("the first in the queue again", waiting)
+    first.signal "INT"
+    assert.equal(130, first.code())
+    assert.equal("leads\n", first.out())
+  end)
+
+  it("an operator's `session ended` kills it at once, and tells", function()
+    local holder = hold("1500ms", { "elect", "/e", "--", "sh", "-c",
+      "trap '' TERM; echo in; while :; do sleep 0.01; done" })
+    holder.says "in"
+    local id = p:ok { "locks", "-o", "json" }:match '"owner":"(%x+)"'
+    p:write("end.sql", ".timeout 20000\nBEGIN IMMEDIATE;\n" .. sql.expire(tonumber(id, 16)) .. "\nCOMMIT;\n")
+    os.execute(("cd %s && sqlite3 -batch %s <end.sql"):format(p.folder, file))
+    assert.equal(12, holder.code())
+    assert.matches("/e was lost", holder.err())
   end)
 end)

@@ -122,6 +122,36 @@ describe("election", function()
     expect.ok(other:txn():check(two):put("/a", "by two"):commit())
   end)
 
+  -- What on_deposed was told, term by term: the error's code, "resigned" without one.
+  local function ends_of(registry, record)
+    local ends = {}
+    return expect.ok(registry:elect("/e", { record = record, on_deposed = function(election, err)
+      table.insert(ends, election.token and "too early" or err and err.code or "resigned")
+    end })), ends
+  end
+
+  it("tells the end of each term once, and why", function()
+    local one, ends = ends_of(client, "one")
+    expect.ok(one:wait())
+    expect.ok(one:resign())
+    expect.ok(one:wait())
+    assert.same({ "resigned" }, ends)
+    one:close()
+    h:wait("the end of the second term", function() return #ends == 2 end)
+    assert.same({ "resigned", "closed" }, ends)
+  end)
+
+  it("tells the end of the term when the session is lost", function()
+    local leader = h:open { session_timeout = h.short }
+    local one, ends = ends_of(leader, "one")
+    expect.ok(one:wait())
+    h:expire(leader)
+    h:wait("the end of the term", function() return #ends > 0 end)
+    one:close()
+    assert.equal(1, #ends)
+    assert.is_truthy(ends[1] == "session_lost" or ends[1] == "fenced", ends[1])
+  end)
+
   it("goes on over a lost session: who led queues again", function()
     local leader = h:open { session_timeout = h.short }
     local one <close> = leader:elect("/e", { record = "one" })

@@ -46,7 +46,7 @@ function Program:read(name)
   return file and file:read "a" or ""
 end
 
--- Words are quoted; a table's `input` goes to standard input and `env` before the command.
+-- Words are quoted; a table's `input` goes to standard input, `env` to the environment, `before` before the command.
 local function command_line(self, words)
   local parts = {}
   for i, word in ipairs(words) do
@@ -60,8 +60,9 @@ end
 ---@param words table     { "get", "/a", input = "..." }
 function Program:run(words)
   self:write("in", words.input or "")
-  local before, arguments = command_line(self, words)
-  local _, how, code = os.execute(("%s && timeout 60 moonwatch %s <in >out 2>err"):format(before, arguments))
+  local setting, arguments = command_line(self, words)
+  local _, how, code = os.execute(("%s && timeout 60 %s moonwatch %s <in >out 2>err"):format(setting,
+    words.before or "", arguments))
   assert(how == "exit", "ended by a signal")
   return code, self:read "out", self:read "err"
 end

@@ -68,6 +68,10 @@ typedef struct mw_connection_event {
     mw_session_id session; /* 0 when there is none */
     mw_time timeout;       /* of the session */
     const char *reason;    /* "" or why, one line */
+    /* MW_OK, or what `reason` is: MW_EDISCONNECTED ... with `suspended`, MW_ESESSION_LOST with `lost`; with `closed`,
+     * why the connection has failed for good (MW_EDENIED, MW_ECORRUPT, MW_EUNSUPPORTED ...): everything outstanding,
+     * and whatever is asked afterwards, ends with the same. */
+    int status;
 } mw_connection_event;
 
 mw_state mw_registry_state(const mw_registry *registry);

@@ -247,6 +247,21 @@ function M.with(args, wanted, body)
     end)
 end
 
+--- Hand `heard` each event until the subscription ends: why it did.
+---@param subscription moonwatch.Subscription
+---@param heard fun(event: moonwatch.Event)
+---@return moonwatch.Error
+function M.each(subscription, heard)
+    local next_event = subscription:events()
+    while true do
+        local event, err = next_event(subscription)
+        if not event then
+            return err or core.error("closed", "the registry has closed")
+        end
+        heard(event)
+    end
+end
+
 --- A path from the command line: "a/b/" as "/a/b".
 ---@param text string?
 ---@return string

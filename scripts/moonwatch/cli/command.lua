@@ -36,15 +36,26 @@ function Command:wait()
     return (self.process:wait())
 end
 
---- TERM now and KILL at `deadline` (on mw.now's clock), until nobody of the group is left.
-function Command:finish(deadline)
+-- What nobody has reaped so long after a KILL is dead all the same: in a container whose first process reaps none.
+local unreaped = 2
+
+--- TERM now and KILL as soon as `late()`, until nobody of the group is left.
+---@param late fun(): boolean
+function Command:finish(late)
+    local over
     self:signal "TERM"
-    while not self.process:gone() do
-        if core.now() >= deadline then
+    while not self.process:gone() and not (over and core.now() > over) do
+        if not over and late() then
             self:signal "KILL"
+            over = core.now() + unreaped
         end
         core.sleep(0.002)
     end
+end
+
+--- From now on INT, TERM and HUP end us again.
+function Command.forget_signals()
+    require("moonwatch.process").on_signal(nil)
 end
 
 --- Start it; INT, TERM and HUP that we get are passed on from now on. Ends our command when it cannot be started.
@@ -69,7 +80,7 @@ end
 function M.run(words, variables)
     local command = M.start(words, variables)
     local code = command:wait()
-    require("moonwatch.process").on_signal(nil)
+    command:forget_signals()
     if command.asked then
         client.leave(128 + signals[command.asked])
     end

@@ -1,6 +1,4 @@
-local cli = require "moonwatch.cli"
 local client = require "moonwatch.cli.client"
-local core = require "moonwatch.core"
 local hold = require "moonwatch.cli.hold"
 
 local M = {
@@ -19,45 +17,23 @@ function M.configure(command)
     client.options(command, { timeout = "How long to wait to be elected; default: for ever." })
 end
 
-local function wait(election, args)
-    local token, err = election:wait {
-        timeout = args.timeout and client.seconds(args.timeout, "--timeout") or nil,
-    }
-    if token then
-        return token
-    elseif err.code == "timeout" then
-        cli.complain("%s; `moonwatch get %s/leader` shows who leads", tostring(err), election.path)
-        client.leave(cli.exit.not_acquired)
-    end
-    client.leave(client.fail(err))
-end
-
--- A term ends without a word to us when the leadership is lost: `leading` tells.
-local function watch_term(election, held)
-    return core.spawn_apart(function()
-        while election.token == held.token do
-            core.sleep(0.02)
-        end
-        hold.lose(held)
-    end)
-end
-
-local function lead(registry, election, args)
-    local held = { path = election.path, token = wait(election, args) }
-    local watcher = watch_term(election, held)
-    local code = hold.run(registry, held, args.words, "MOONWATCH_ELECTION")
-    watcher:cancel()
-    return code, held.ended
-end
-
 function M.run(args)
     return hold.with(args, function(registry)
         local system = require "moonwatch.system"
         local record = args.record or ("%d@%s"):format(system.pid(), system.hostname() or "?")
-        local election <close> = client.need(registry:elect(client.path(args.path), { record = record }))
+        local held = { path = client.path(args.path) }
+        local election <close> = client.need(registry:elect(held.path, {
+            record = record, on_deposed = function() hold.lose(held) end,
+        }))
         local code, lost
         repeat
-            code, lost = lead(registry, election, args)
+            held = { path = held.path }
+            local token, err = election:wait { timeout = hold.patience(args) }
+            held.token = hold.need(token, err, ("get %s/leader"):format(held.path))
+            code, lost = hold.run(registry, held, args.words, "MOONWATCH_ELECTION")
+            if election.leading then -- given up ahead of the deadline: another's turn, should the session live on
+                election:resign()
+            end
         until not (lost and args.again)
         return code
     end)

@@ -1,5 +1,4 @@
 local client = require "moonwatch.cli.client"
-local core = require "moonwatch.core"
 local show = require "moonwatch.cli.show"
 local views = require "moonwatch.console.views"
 
@@ -24,14 +23,20 @@ end
 
 -- A value that goes away is an empty line on standard error; the next one is printed again.
 local function follow(args, registry, path)
-    client.need(registry:subscribe(path, { depth = "self" }, function(event)
-        if event.type == "removed" then
+    local subscription = client.need(registry:subscribe(path, { depth = "self" }))
+    return client.fail(client.each(subscription, function(event)
+        local entry, err
+        if event.type == "added" or event.type == "updated" then
+            entry, err = registry:get(path)
+        end
+        if entry then
+            print_entry(args, entry)
+        elseif event.type == "removed" then
             show.remark(args, "%s was removed", path)
-        elseif event.type ~= "synced" then
-            print_entry(args, client.need(registry:get(path)))
+        elseif err and err.code ~= "not_found" then -- gone since: the next event tells
+            client.need(nil, err)
         end
     end))
-    core.sleep(math.huge)
 end
 
 function M.run(args)

@@ -11,34 +11,36 @@ local M = {}
 local notice = 0.2
 
 ---@class moonwatch.Hold
----@field token integer
 ---@field path string
----@field lost boolean
+---@field token integer?
+---@field lost boolean?      set by `lose`
+---@field wake moonwatch.Task?   what the guard waits in
+---@field ended boolean?     the guard has taken the command's end over
 
--- End the command when the deadline comes near and no renewal has moved it, or when `hold` is known to be lost.
+--- To be called by whoever hears that it is lost: `on_lost` of a lock, `on_deposed` of an election.
+---@param hold moonwatch.Hold
+function M.lose(hold)
+    hold.lost = true
+    if hold.wake then
+        hold.wake:cancel()
+    end
+end
+
+-- End the command when the deadline comes near and no renewal has moved it; at once when `hold` is known to be lost.
 local function guard(registry, hold, process)
     local deadline = registry:deadline()
     local patience = math.max(0.05, notice * math.max(0, (deadline or 0) - core.now()))
     while not hold.lost do
         deadline = registry:deadline()
         local left = (deadline or 0) - core.now()
-        if not deadline or left <= patience then
-            hold.lost = true
-        else
-            hold.wake = core.spawn_apart(core.sleep, math.min(left - patience, 0.5))
-            hold.wake:join()
+        if left <= patience then
+            break
         end
+        hold.wake = core.spawn_apart(core.sleep, math.min(left - patience, 0.5))
+        hold.wake:join()
     end
     hold.ended = true
-    process:finish(deadline and registry:deadline() and deadline or 0)
-end
-
---- To be called by whoever hears that it is lost.
-function M.lose(hold)
-    hold.lost = true
-    if hold.wake then
-        hold.wake:cancel()
-    end
+    process:finish(function() return hold.lost or not registry:deadline() or core.now() >= deadline end)
 end
 
 local function variables_of(registry, hold, prefix)
@@ -54,18 +56,42 @@ end
 ---@param hold moonwatch.Hold
 ---@param words string[]
 ---@param prefix string     of the variables
----@return integer
+---@return integer code
+---@return boolean? lost    by no doing of ours, and nobody has asked us to end meanwhile
 function M.run(registry, hold, words, prefix)
     local process = command.start(words, variables_of(registry, hold, prefix))
     local watcher = core.spawn_apart(guard, registry, hold, process)
     local code = process:wait()
     if hold.ended then
         watcher:join() -- the rest of its group
+        process:forget_signals()
         cli.complain("%s was lost; the command was ended", hold.path)
-        return cli.exit.lost
+        return cli.exit.lost, not process.asked
     end
+    process:forget_signals()
     watcher:cancel()
     return code
+end
+
+--- What `lock` and `elect` wait for: the token; or our end, with a line that names `look`, which shows who has it.
+---@param token integer?
+---@param err moonwatch.Error?
+---@param look string
+---@return integer
+function M.need(token, err, look)
+    if token then
+        return token
+    elseif err.code == "busy" or err.code == "timeout" then
+        cli.complain("%s; `moonwatch %s` shows who has it", tostring(err), look)
+        client.leave(cli.exit.not_acquired)
+    end
+    client.leave(client.fail(err))
+end
+
+--- How long the operator wants to wait; nil = for ever.
+---@return number?
+function M.patience(args)
+    return args.timeout and client.seconds(args.timeout, "--timeout") or nil
 end
 
 --- A client that notices a loss, and is named in the queue by what it runs.

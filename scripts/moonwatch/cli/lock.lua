@@ -1,4 +1,3 @@
-local cli = require "moonwatch.cli"
 local client = require "moonwatch.cli.client"
 local hold = require "moonwatch.cli.hold"
 
@@ -19,19 +18,6 @@ function M.configure(command)
     client.options(command, { timeout = "How long to wait for the lock; default: for ever." })
 end
 
-local function acquire(lock, args)
-    local token, err = lock:acquire {
-        try = args.try or nil, timeout = args.timeout and client.seconds(args.timeout, "--timeout") or nil,
-    }
-    if token then
-        return token
-    elseif err.code == "busy" or err.code == "timeout" then
-        cli.complain("%s; `moonwatch locks %s` shows who holds it", tostring(err), lock.path)
-        client.leave(cli.exit.not_acquired)
-    end
-    client.leave(client.fail(err))
-end
-
 function M.run(args)
     return hold.with(args, function(registry)
         local held = { path = client.path(args.path) }
@@ -39,8 +25,9 @@ function M.run(args)
             value = args.value or table.concat(args.words, " "),
             on_lost = function() hold.lose(held) end,
         }))
-        held.token = acquire(lock, args)
-        return hold.run(registry, held, args.words, "MOONWATCH_LOCK")
+        local token, err = lock:acquire { try = args.try or nil, timeout = hold.patience(args) }
+        held.token = hold.need(token, err, "locks " .. held.path)
+        return (hold.run(registry, held, args.words, "MOONWATCH_LOCK"))
     end)
 end
 

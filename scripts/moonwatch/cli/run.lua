@@ -87,7 +87,7 @@ function M.run(args)
     engine:close()
     if not ok then
         cli.complain("%s", tostring(err))
-        return err.code == "invalid" and cli.exit.config or cli.exit.failed
+        return err.code == "invalid" and cli.exit.config or err.code == "denied" and cli.exit.denied or cli.exit.failed
     end
     return cli.exit.ok
 end

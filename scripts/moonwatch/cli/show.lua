@@ -82,12 +82,17 @@ end
 function M.follow(registry, path, text_of)
     local open, wait = gate()
     local show = repeater(text_of)
-    client.need(registry:subscribe(path, { depth = "subtree" }, open))
-    while true do
+    local subscription, over = client.need(registry:subscribe(path, { depth = "subtree" })), nil
+    core.spawn(function()
+        over = client.each(subscription, open)
+        open()
+    end)
+    repeat
         show()
         wait()
         core.sleep(0.02) -- what changes together is shown once
-    end
+    until over
+    return client.fail(over)
 end
 
 --- The same for what cannot be subscribed to: looked up each second.

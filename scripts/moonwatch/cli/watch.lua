@@ -1,6 +1,5 @@
 local cli = require "moonwatch.cli"
 local client = require "moonwatch.cli.client"
-local core = require "moonwatch.core"
 local grid = require "moonwatch.console.grid"
 local show = require "moonwatch.cli.show"
 local views = require "moonwatch.console.views"
@@ -64,7 +63,7 @@ local function watch(args, registry)
     local colours = show.colours()
     local seen, live = 0, not args.changes
     local subscription = client.need(registry:subscribe(client.path(args.path), { depth = args.depth }))
-    for event in subscription:events() do
+    return client.fail(client.each(subscription, function(event)
         if #args.words == 0 and live then
             print_event(args, event, colours)
         elseif event.type ~= "synced" and live then
@@ -73,11 +72,9 @@ local function watch(args, registry)
         seen = seen + (live and event.type ~= "synced" and 1 or 0)
         live = live or event.type == "synced"
         if args.count and seen >= args.count then
-            return cli.exit.ok
+            client.leave(cli.exit.ok)
         end
-    end
-    core.sleep(0)
-    return client.fail(core.error("closed", "the registry has closed"))
+    end))
 end
 
 function M.run(args)

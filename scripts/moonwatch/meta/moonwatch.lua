@@ -133,7 +133,7 @@ function Registry:subscribe(path, options, reaction) end
 
 ---@class moonwatch.Subscription
 local Subscription = {}
---- Waits for the next event; ends (nil) when closed.
+--- Waits for the next event; ends (nil) when closed, with `nil, err` when it cannot go on (denied, too_large ...).
 function Subscription:events() end
 --- Waits until the present state has been delivered.
 ---@return true?, moonwatch.Error?
@@ -178,6 +178,8 @@ function Registry:guard(path, options, body) end
 
 ---@class moonwatch.ElectOptions
 ---@field record string?               the leader's record, readable at `path`/leader
+---@field on_deposed fun(election: moonwatch.Election, err: moonwatch.Error?)?   at the end of each term, once, before any
+---                                     other task goes on; without an error when the leadership was resigned
 
 --- Stand for election until closed. `lead(election)` runs as a task for each term and is cancelled at its end; when it
 --- returns, the leadership is resigned.
@@ -220,6 +222,7 @@ function Registration:close() end
 ---@field state moonwatch.State
 ---@field session integer?
 ---@field reason string?
+---@field error moonwatch.Error?     of suspended, lost, and of a connection that has failed for good: why it is closed
 
 --- Each state once and in order, the current one first, and before any other task goes on.
 ---@param reaction fun(event: moonwatch.ConnectionEvent)
