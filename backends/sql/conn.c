@@ -2,6 +2,7 @@
 #include "conn.h"
 #include "options.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 /* ---- Opening -------------------------------------------------------------------------------------------------------
@@ -100,6 +101,17 @@ void mw__sql_conn_free(mw_conn *conn) {
     free(conn);
 }
 
+/* The application's signals are its own: they are not handled on our thread, nor on one that it starts, and a broken
+ * connection is an error there, not a signal. */
+static int start_thread(mw_conn *conn) {
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&conn->thread, NULL, mw__sql_worker_run, &conn->worker);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
 int mw_sql_open(const mw_backend *backend, const mw_sql_driver *driver, const mw_conn_config *config,
                 mw_conn **ret_conn, mw_error *err) {
     int status = mw__sql_options_check(backend, config->options, err);
@@ -114,7 +126,7 @@ int mw_sql_open(const mw_backend *backend, const mw_sql_driver *driver, const mw
         return status;
     }
     status = prepare(conn, backend, driver, config, err);
-    if (status == MW_OK && pthread_create(&conn->thread, NULL, mw__sql_worker_run, &conn->worker) != 0)
+    if (status == MW_OK && start_thread(conn) != 0)
         status = mw_fail(err, MW_EIO, "no thread for the connection");
     if (status != MW_OK) {
         mw__sql_conn_free(conn);
@@ -314,6 +326,7 @@ bool mw__sql_send_snapshot(mw_conn *conn, mw__sql_feed *feed) {
         return false;
     job->feed = feed;
     job->depth = feed->feed->depth;
+    job->alone = atomic_load(&conn->channel.interest) <= 1;
     job->path = mw__sql_copy(&job->arena, feed->feed->path);
     if (job->arena.failed) {
         mw__sql_job_free(job);
@@ -361,6 +374,7 @@ bool mw__sql_send_lock(mw_conn *conn, mw__sql_hold *hold, mw__sql_job_kind kind)
     job->generation = hold->generation;
     job->token = kind == MW__SQL_UNLOCK ? hold->token : 0;
     job->try_only = hold->ticket->try_only;
+    job->alone = atomic_load(&conn->channel.interest) <= 1;
     job->path = mw__sql_copy(&job->arena, hold->ticket->path);
     job->value = mw__sql_copy(&job->arena, hold->ticket->value);
     if (job->arena.failed) {

@@ -71,6 +71,10 @@ struct mw__sql_job {
     size_t failed_write;
     int64_t txn; /* number in the session, once sent; the outcome is to be decided by the marker */
 
+    /* SNAPSHOT, LOCK: no other feed or ticket was there when it was made. Whoever came later asks behind it, so nobody
+     * waits for the changes before it. */
+    bool alone;
+
     mw__sql_feed *feed;
     mw_depth depth;
 

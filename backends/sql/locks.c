@@ -88,7 +88,7 @@ static int join(mw__sql_worker *worker, mw__sql_job *job) {
 
 int mw__sql_lock_job(mw__sql_worker *worker, mw__sql_job *job) {
     job->token = 0;
-    if (atomic_load(&worker->channel->interest) <= 1) /* nobody else waits for what came before */
+    if (job->alone)
         worker->seen = worker->highest;
     int status = take(worker, job);
     return status == MW_OK && job->token == 0 ? join(worker, job) : status;

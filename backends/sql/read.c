@@ -200,7 +200,7 @@ int mw__sql_snapshot(mw__sql_worker *worker, mw__sql_job *job) {
         return mw_fail(&job->error, MW_ENO_MEMORY, "out of memory reading %.*s", MW_STR_FMT(job->path));
     job->revision = to.meta.revision;
     mw__sql_saw(worker, to.meta.revision);
-    if (atomic_load(&worker->channel->interest) <= 1) /* nobody else waits for what came before */
+    if (job->alone)
         worker->seen = to.meta.revision;
     return MW_OK;
 }

@@ -332,13 +332,22 @@ static mw_time poll_interval(const mw__sql_worker *worker, int wake_fd) {
     return wake_fd >= 0 ? worker->driver->poll_interval : worker->driver->blind_interval;
 }
 
+/* Changes are on their way to the host's thread, which wakes us when it has told them. */
+static bool waits_for_delivery(mw__sql_worker *worker) {
+    (void)pthread_mutex_lock(&worker->channel->mutex);
+    bool waits = worker->channel->changes_out;
+    worker->channel->kick_after = waits;
+    (void)pthread_mutex_unlock(&worker->channel->mutex);
+    return waits;
+}
+
 static int sleep_for(mw__sql_worker *worker, int wake_fd, mw_time now) {
     if (worker->failed)
         return -1;
     if (!worker->connected)
         return milliseconds_until(worker->retry_at, now);
     mw_time until = worker->reap_at;
-    if (atomic_load(&worker->channel->interest) > 0) {
+    if (atomic_load(&worker->channel->interest) > 0 && !waits_for_delivery(worker)) {
         mw_time latest = now + poll_interval(worker, wake_fd);
         if (worker->poll_at > latest)
             worker->poll_at = latest;
@@ -397,13 +406,6 @@ static void idle_work(mw__sql_worker *worker) {
     }
     if (status != MW_OK && status != MW_ENO_MEMORY)
         disconnect(worker, &err);
-}
-
-static bool waits_for_delivery(mw__sql_worker *worker) {
-    (void)pthread_mutex_lock(&worker->channel->mutex);
-    bool waits = worker->channel->changes_out;
-    (void)pthread_mutex_unlock(&worker->channel->mutex);
-    return waits;
 }
 
 static bool has_idle_work(mw__sql_worker *worker) {

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 /* The wrapped driver's connection needs no state of ours: a cut is its `disconnect`, seen from the layer. */
 faulty_plan faulty;
@@ -24,8 +25,19 @@ static faulty_mode strike(const mw_sql_batch *batch) {
     return (faulty_mode)atomic_load(&faulty.mode);
 }
 
+static void unheard(void *arg, size_t step, const mw_sql_value *cells, size_t count) {}
+
+/* It is done; of its rows nothing arrives. */
+static int lose_reply(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
+    mw_sql_batch silent = *batch;
+    silent.row = unheard;
+    int status = mw__sqlite_driver.run(db, &silent, err);
+    return status == MW_OK ? mw_fail(err, MW_EUNKNOWN, "reply lost on purpose") : status;
+}
+
 static int faulty_run(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
-    int status;
+    while (atomic_load(&faulty.frozen))
+        (void)usleep(1000);
     switch (strike(batch)) {
     case FAULTY_REFUSED:
         return mw_fail(err, MW_EIO, "broken on purpose");
@@ -36,8 +48,7 @@ static int faulty_run(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
     case FAULTY_LOST:
         return mw_fail(err, MW_EUNKNOWN, "lost on purpose");
     case FAULTY_LOST_REPLY:
-        status = mw__sqlite_driver.run(db, batch, err);
-        return status == MW_OK ? mw_fail(err, MW_EUNKNOWN, "reply lost on purpose") : status;
+        return lose_reply(db, batch, err);
     default:
         return mw__sqlite_driver.run(db, batch, err);
     }
@@ -50,6 +61,7 @@ static int faulty_connect(mw_sql_db *db, mw_error *err) {
 }
 
 static int faulty_wake_fd(mw_sql_db *db) {
+    atomic_fetch_add(&faulty.waits, 1);
     int fd = atomic_load(&faulty.wake_fd);
     return fd ? fd : mw__sqlite_driver.wake_fd(db);
 }
@@ -72,7 +84,7 @@ static int faulty_changed(mw_sql_db *db, bool *ret_changed, mw_error *err) {
     return MW_OK;
 }
 
-/* Filled once, on the first open, before any thread of it runs. */
+/* Filled on the first open, before any thread of it runs. */
 static mw_sql_driver driver;
 
 static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw_conn **ret_conn, mw_error *err) {
@@ -85,6 +97,7 @@ static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw
         driver.changed = faulty_changed;
         driver.wakes_early = true;
     }
+    driver.own_clock = !faulty.server_clock;
     return mw_sql_open(backend, &driver, config, ret_conn, err);
 }
 

@@ -25,6 +25,9 @@ typedef struct faulty_plan {
     atomic_int wake_fd; /* what the driver is woken by instead of file events; 0 = those */
     atomic_int hidden;  /* looks for changes that see none, although there are */
     atomic_int looks;   /* looks for changes */
+    atomic_bool frozen; /* the server stands still: a batch waits until it goes on */
+    atomic_int waits;   /* the connection thread went to sleep, or asked whether it may */
+    bool server_clock;  /* as of a server: its clock is not known to agree with ours. Set before opening */
 } faulty_plan;
 
 extern faulty_plan faulty;

@@ -1,0 +1,179 @@
+/* What happens between two threads, two clients and a server that stands still: nothing is missed, nothing is made up.
+ */
+#include "backends/spi_client.h"
+#include "backends/sqlite/bench.h"
+#include "faulty.h"
+
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+static sqlite_bench bench;
+static mw_option options[5];
+static spi_client a, b;
+
+static bool run(bool (*until)(void *arg), void *arg) {
+    return sqlite_bench_run(&bench, until, arg);
+}
+
+static const spi_bench spi = {NULL, NULL, run, ""};
+
+static void reset_faults(void) {
+    faulty_arm(FAULTY_NONE, 0, false);
+    atomic_store(&faulty.down, false);
+    atomic_store(&faulty.frozen, false);
+    faulty.server_clock = false;
+}
+
+static void before(void) {
+    a = b = (spi_client){0};
+    reset_faults();
+    sqlite_bench_begin(&bench);
+    options[0] = (mw_option){"path", bench.path};
+    options[1] = (mw_option){"session_timeout_ms", "5000"};
+    options[2] = (mw_option){"retention", "100"};
+    options[3] = options[4] = (mw_option){NULL, NULL};
+}
+
+static void after(void) {
+    reset_faults();
+    spi_client *clients[] = {&a, &b};
+    for (int i = 0; i < 2; i++)
+        if (clients[i]->conn && !clients[i]->closed)
+            spi_close(clients[i]);
+    if (atomic_load(&faulty.wake_fd))
+        close(atomic_load(&faulty.wake_fd));
+    atomic_store(&faulty.wake_fd, 0);
+    sqlite_bench_end(&bench);
+}
+
+/* ---- Another process, in plain SQL ---------------------------------------------------------------------------------
+ */
+
+static void execute(const char *sql) {
+    sqlite3 *handle = NULL;
+    CHECK_INT(sqlite3_open(bench.path, &handle), SQLITE_OK);
+    CHECK_INT(sqlite3_busy_timeout(handle, 10000), SQLITE_OK);
+    int code = sqlite3_exec(handle, sql, NULL, NULL, NULL);
+    (void)sqlite3_close(handle);
+    CHECK_INT(code, SQLITE_OK);
+}
+
+static bool has_looked(void *arg) {
+    return atomic_load(&faulty.looks) >= *(int *)arg;
+}
+
+/* Woken by us alone, and no poll comes by itself but the first. */
+static void open_woken_by_hand(void) {
+    int once = atomic_load(&faulty.looks) + 1;
+    options[3] = (mw_option){"poll_interval_ms", "3600000"};
+    atomic_store(&faulty.wake_fd, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    static spi_feed first;
+    spi_watch(&a, &first, "/first", MW_DEPTH_SELF);
+    CHECK(spi_await(&a, &first.synced, 1));
+    CHECK(spi.run(has_looked, &once));
+    a.backend->unwatch(a.conn, &first.feed);
+}
+
+static void wake(void) {
+    CHECK_INT(eventfd_write(atomic_load(&faulty.wake_fd), 1), 0);
+}
+
+/* ---- Feeds ---------------------------------------------------------------------------------------------------------
+ */
+
+/* The snapshot of a feed that nobody wants any more has seen a change that another feed waits for. */
+static void a_feed_that_goes_takes_no_change_from_another(void) {
+    static spi_feed stays, goes;
+    open_woken_by_hand();
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    spi_watch(&a, &stays, "/stays", MW_DEPTH_SELF);
+    CHECK(spi_await(&a, &stays.synced, 1));
+    atomic_store(&faulty.frozen, true);
+    spi_watch(&a, &goes, "/goes", MW_DEPTH_SELF);
+    CHECK_INT(spi_write(&b, MW_PUT, "/stays", "1", 0), MW_OK);
+    a.backend->unwatch(a.conn, &goes.feed);
+    atomic_store(&faulty.frozen, false);
+    static spi_op op;
+    CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/stays"), MW_OK); /* behind the snapshot */
+    wake();
+    CHECK(spi_await_text(&a, stays.seen, "/stays=1 "));
+    a.backend->unwatch(a.conn, &stays.feed);
+}
+
+/* The host's thread takes its time with the changes that it was given: the connection thread sleeps meanwhile. */
+static void a_host_that_stalls_is_waited_for_asleep(void) {
+    static spi_feed feed;
+    open_woken_by_hand();
+    spi_watch(&a, &feed, "/a", MW_DEPTH_SELF);
+    CHECK(spi_await(&a, &feed.synced, 1));
+    int looks = atomic_load(&faulty.looks);
+    execute("UPDATE mw_meta SET revision = revision + 1 WHERE id = 1;"
+            "INSERT INTO mw_changes VALUES ((SELECT revision FROM mw_meta WHERE id = 1), 2, x'2f61', 0, 0, 1, 0, x'')");
+    wake();
+    while (atomic_load(&faulty.looks) == looks) /* the loop does not run from here on */
+        (void)usleep(1000);
+    for (int i = 0; i < 20; i++)
+        execute("UPDATE mw_meta SET epoch = epoch + 1 WHERE id = 2"); /* the look's reads are over */
+    wake();
+    int waits = atomic_load(&faulty.waits);
+    for (int i = 0; i < 200; i++)
+        execute("UPDATE mw_meta SET epoch = epoch + 1 WHERE id = 2");
+    CHECK(atomic_load(&faulty.waits) - waits < 50);
+    CHECK(spi_await_text(&a, feed.seen, "-/a "));
+    a.backend->unwatch(a.conn, &feed.feed);
+}
+
+/* ---- The process that we live in ------------------------------------------------------------------------------------
+ */
+
+static uint64_t blocked_by(const char *task) {
+    char path[64], line[128];
+    uint64_t mask = 0;
+    (void)snprintf(path, sizeof path, "/proc/self/task/%s/status", task);
+    FILE *file = fopen(path, "r");
+    CHECK(file);
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, "SigBlk:", 7) == 0)
+            mask = strtoull(line + 7, NULL, 16);
+    (void)fclose(file);
+    return mask;
+}
+
+/* An application's signals are its own: its handlers do not run on our thread, and a broken pipe of ours kills nobody.
+ */
+static void its_signals_do_not_reach_our_thread(void) {
+    static const int signals[] = {SIGTERM, SIGINT, SIGPIPE, SIGCHLD};
+    char own[16], line[256];
+    int others = 0;
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    (void)snprintf(own, sizeof own, "%d", (int)getpid());
+    FILE *tasks = popen("ls /proc/$PPID/task", "r");
+    CHECK(tasks);
+    while (fgets(line, sizeof line, tasks)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strcmp(line, own) == 0)
+            continue;
+        others++;
+        for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+            CHECK(blocked_by(line) >> (signals[i] - 1) & 1);
+    }
+    (void)pclose(tasks);
+    CHECK(others > 0);
+    CHECK_INT(blocked_by(own), 0);
+}
+
+static const spec_case cases[] = {
+    {"a feed that goes takes no change from another", a_feed_that_goes_takes_no_change_from_another},
+    {"a host that stalls is waited for asleep", a_host_that_stalls_is_waited_for_asleep},
+    {"its signals do not reach our thread", its_signals_do_not_reach_our_thread},
+};
+
+int main(int argc, char **argv) {
+    spec.before = before;
+    spec.after = after;
+    return spec_run(cases, sizeof cases / sizeof *cases, argc, argv);
+}
