@@ -73,18 +73,20 @@ int mw__sql_end_session_row(mw__sql_worker *worker, mw_session_id id, const mw_s
 }
 
 /* Server time must have advanced as ours did for `patience_ms`: a stepped clock or an outage expires nobody (DESIGN,
- * section 3). Milliseconds until that is so, 0 = it is. */
+ * section 3). A server that stood still for so long that a session may have missed its renewals was an outage, even if
+ * no connection broke. Milliseconds until that is so, 0 = it is. */
 static int64_t patience_left(mw__sql_worker *worker, int64_t server_ms, int64_t patience_ms) {
     if (worker->driver->own_clock)
         return 0;
-    int64_t own_ms = (int64_t)(mw__sql_now() / MW_MS), offset = server_ms - own_ms;
-    int64_t drift = offset - worker->clock_offset;
+    mw_time now = mw__sql_now(), silence = now - worker->clock_heard;
+    int64_t offset = server_ms - (int64_t)(now / MW_MS), drift = offset - worker->clock_offset;
     int64_t tolerance = (int64_t)(worker->timeout / MW_MS) / 6;
-    if (worker->steady_since == 0 || drift > tolerance || drift < -tolerance) {
-        worker->steady_since = mw__sql_now();
+    if (worker->steady_since == 0 || silence > worker->timeout / 2 || drift > tolerance || drift < -tolerance) {
+        worker->steady_since = now;
         worker->clock_offset = offset;
     }
-    int64_t steady_ms = (int64_t)((mw__sql_now() - worker->steady_since) / MW_MS);
+    worker->clock_heard = now;
+    int64_t steady_ms = (int64_t)((now - worker->steady_since) / MW_MS);
     return steady_ms >= patience_ms ? 0 : patience_ms - steady_ms;
 }
 

@@ -51,7 +51,8 @@ typedef struct mw__sql_worker {
     mw_time poll_at;
     unsigned glances; /* looks since a wake-up that has shown nothing yet, from 1; 0 = none is open */
     mw_time reap_at;
-    mw_time steady_since; /* server time and our own have advanced alike since */
+    mw_time steady_since; /* server time and our own have advanced alike since, and we were never left without answer */
+    mw_time clock_heard;  /* when we last saw the server's clock */
     int64_t clock_offset;
     unsigned ticks;
 } mw__sql_worker;

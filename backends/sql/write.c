@@ -382,6 +382,7 @@ int mw__sql_decide(mw__sql_worker *worker, mw__sql_job *job) {
     const mw_sql_value txn[] = {mw__sql_int((int64_t)worker->session), mw__sql_int(job->txn)};
     mw__sql_batch batch;
     marker found = {0};
+    bool complete = true;
     mw__sql_batch_init(&batch, MW_SQL_WRITE);
     mw__sql_collect(&batch, on_marker, NULL, &found);
     mw__sql_add(&batch, MW__SQL_TXN_FENCE, 0, txn, 2);
@@ -390,17 +391,17 @@ int mw__sql_decide(mw__sql_worker *worker, mw__sql_job *job) {
     mw__sql_batch_free(&batch);
     if (status != MW_OK)
         return status;
+    if (found.found && found.code == 0)
+        status = past_results(worker, job, found.revision, &complete);
+    if (status == MW_EDISCONNECTED || status == MW_EUNKNOWN)
+        return status; /* asked again on the next connection */
     job->txn = 0;
     if (!found.found)
         return mw_fail(&job->error, MW_ESESSION_LOST, "the session is over; whether it happened cannot be known");
     if (found.code == MW__SQL_VERDICT_FENCE || found.code >= MW__SQL_PARENT_MISSING)
         return mw_fail(&job->error, MW_EDISCONNECTED, "the connection was lost before it happened");
     verdict to = {.job = job, .alive = true, .code = found.code, .revision = found.revision};
-    bool complete = true;
-    if (found.code == 0 && past_results(worker, job, found.revision, &complete) != MW_OK)
-        return mw_fail(&job->error, MW_EUNKNOWN,
-                       "it happened, but the connection was lost again before its result came");
-    if (!complete)
-        return mw_fail(&job->error, MW_EUNKNOWN, "it happened, but so long ago that its result is forgotten");
+    if (found.code == 0 && (status != MW_OK || !complete))
+        return mw_fail(&job->error, MW_EUNKNOWN, "it happened, but its result is forgotten or cannot be read");
     return conclude(worker, job, &to);
 }

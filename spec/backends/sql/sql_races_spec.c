@@ -61,6 +61,18 @@ static void execute(const char *sql) {
     CHECK_INT(code, SQLITE_OK);
 }
 
+static int64_t ask(const char *sql) {
+    sqlite3 *handle = NULL;
+    sqlite3_stmt *statement = NULL;
+    CHECK_INT(sqlite3_open(bench.path, &handle), SQLITE_OK);
+    CHECK_INT(sqlite3_busy_timeout(handle, 10000), SQLITE_OK);
+    CHECK_INT(sqlite3_prepare_v2(handle, sql, -1, &statement, NULL), SQLITE_OK);
+    int64_t answer = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(handle);
+    return answer;
+}
+
 static bool has_looked(void *arg) {
     return atomic_load(&faulty.looks) >= *(int *)arg;
 }
@@ -127,6 +139,70 @@ static void a_host_that_stalls_is_waited_for_asleep(void) {
     a.backend->unwatch(a.conn, &feed.feed);
 }
 
+/* ---- Lost replies --------------------------------------------------------------------------------------------------
+ */
+
+/* Submit, and lose the connection with the reply; the server stays away. */
+static void lose_reply(spi_op *op, const mw_write *write) {
+    atomic_store(&faulty.down, true);
+    faulty_arm(FAULTY_LOST_REPLY, 1, true);
+    int already = a.disconnected;
+    spi_submit_writes(&a, op, write, 1);
+    CHECK(spi_await(&a, &a.disconnected, already + 1));
+}
+
+/* Whatever is cut while it is being found out, it is found out. */
+static void a_second_break_leaves_nothing_unknown(void) {
+    for (int nth = 1; nth <= 12; nth++) {
+        static spi_op op;
+        spi_open(&a, &spi, bench.host, faulty_backend(), options);
+        CHECK_INT(spi_write(&a, MW_CREATE, "/a", "1", 0), MW_OK);
+        mw_write put = spi_step(MW_PUT, "/a", "2", 0);
+        lose_reply(&op, &put);
+        faulty_arm(FAULTY_CUT_BEFORE, nth, false);
+        atomic_store(&faulty.down, false);
+        CHECK_INT(spi_end(&a, &op), MW_OK);
+        CHECK_INT(op.written[0].version, 1);
+        after();
+        before();
+    }
+}
+
+/* ---- A server that stood still -------------------------------------------------------------------------------------
+ */
+
+static bool is_over(void *arg) {
+    return ask("SELECT COUNT(*) FROM mw_sessions WHERE id = 7") == 0;
+}
+
+/* Nobody could renew meanwhile: who is first to be answered again must not end the others. */
+static void who_could_not_renew_is_not_over(void) {
+    static spi_op op;
+    char sql[256];
+    options[1] = (mw_option){"session_timeout_ms", "900"};
+    faulty.server_clock = true;
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    CHECK(spi_await(&a, &a.confirmed, 6)); /* for longer than a timeout */
+    mw_time end = mw_host_now(bench.host) + 900 * MW_MS;
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO mw_sessions SELECT 7, secret, name, opened, %llu, timeout, boot, 0, 0, 0, 0 "
+                   "FROM mw_sessions",
+                   (unsigned long long)(end / MW_MS));
+    atomic_store(&faulty.frozen, true);
+    execute(sql);
+    while (mw_host_now(bench.host) < end)
+        (void)usleep(1000);
+    atomic_store(&faulty.frozen, false);
+    mw_backend_stats stats;
+    uint64_t polls = 0;
+    a.backend->stats(a.conn, &stats);
+    for (polls = stats.polls; stats.polls == polls; a.backend->stats(a.conn, &stats))
+        CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/x"), MW_ENOT_FOUND);
+    CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/x"), MW_ENOT_FOUND); /* behind what that look led to */
+    CHECK(!is_over(NULL));
+    CHECK(spi.run(is_over, NULL)); /* silent for its timeout from then on */
+}
+
 /* ---- The process that we live in ------------------------------------------------------------------------------------
  */
 
@@ -169,6 +245,8 @@ static void its_signals_do_not_reach_our_thread(void) {
 static const spec_case cases[] = {
     {"a feed that goes takes no change from another", a_feed_that_goes_takes_no_change_from_another},
     {"a host that stalls is waited for asleep", a_host_that_stalls_is_waited_for_asleep},
+    {"a second break leaves nothing unknown", a_second_break_leaves_nothing_unknown},
+    {"who could not renew is not over", who_could_not_renew_is_not_over},
     {"its signals do not reach our thread", its_signals_do_not_reach_our_thread},
 };
 
