@@ -1,5 +1,8 @@
 -- Runs the benchmarks that `list` in the given folder names, prints one table, and writes results.csv (and results.png
 -- where gnuplot is). usage: report.lua FOLDER [NAME]    NAME: only those whose name holds it
+package.path = arg[0]:gsub("[^/]*$", "?.lua;") .. package.path
+local chart = require "chart"
+
 local folder, only = arg[1], arg[2] or os.getenv("BENCH") or ""
 
 local function run(command)
@@ -28,28 +31,6 @@ local function write_csv(rows)
   file:close()
 end
 
--- The chart shows how far each figure with a target is beyond it: 1 = just met.
-local function write_chart(rows)
-  local data = assert(io.open(folder .. "/chart.dat", "w"))
-  local count = 0
-  for _, row in ipairs(rows) do
-    local figure, target = tonumber(row.figure), tonumber(row.target:match("[%d.]+"))
-    if figure and target and figure > 0 and target > 0 then
-      count = count + 1
-      local ratio = row.target:find("most") and target / figure or figure / target
-      data:write(("%d \"%s\" %g\n"):format(count, row.work:sub(1, 60), ratio))
-    end
-  end
-  data:close()
-  if count == 0 then return end
-  local plot = ([[set terminal pngcairo size 1100,%d; set output '%s/results.png'; set yrange [%d:0]; set grid x;
-    set logscale x 2; set xlabel 'times better than the target (1 = just met)'; set style fill solid 0.7; unset key;
-    set arrow from 1,0.4 to 1,%d nohead lw 2; set lmargin 52;
-    plot '%s/chart.dat' using (1):1:(1):3:($1-0.35):($1+0.35):ytic(2) with boxxyerror lc rgb '#3366aa']])
-    :format(120 + 26 * count, folder, count + 1, count + 1, folder)
-  os.execute(("gnuplot -e %q >/dev/null 2>&1"):format(plot:gsub("\n%s*", " ")))
-end
-
 local rows, failed = {}, {}
 print(("%-62s %14s %-12s %-18s %s"):format("work", "figure", "unit", "target", "verdict"))
 for line in io.lines(folder .. "/list") do
@@ -66,7 +47,9 @@ for line in io.lines(folder .. "/list") do
   end
 end
 write_csv(rows)
-write_chart(rows)
+if not chart.write(folder .. "/results", rows) then
+  io.stderr:write("report: no chart was drawn\n")
+end
 local missed = 0
 for _, row in ipairs(rows) do missed = missed + (row.verdict == "missed" and 1 or 0) end
 print(("\n%d figures, %d targets missed%s"):format(#rows, missed,

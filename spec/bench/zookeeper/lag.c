@@ -33,7 +33,7 @@ static void start(lag *l) {
 static void report(const char *what, const char *whose, lag *l) {
     char text[128];
     (void)median(l->late, (size_t)l->count); /* sorts */
-    snprintf(text, sizeof text, "loop lag, %s: 99th percentile%s", what, whose);
+    snprintf(text, sizeof text, "loop lag, %s: p99%s", what, whose);
     row(text, l->late[l->count * 99 / 100] * 1000, "ms", "-", 0, true);
     snprintf(text, sizeof text, "loop lag, %s: largest%s", what, whose);
     row(text, l->late[l->count - 1] * 1000, "ms", "-", 0, true);
@@ -249,12 +249,12 @@ static void compare(world *w, const char *what, void (*our)(world *, lag *), voi
         floor(w, &theirs);
     }
     report(what, "", &mine);
-    report(what, ", bare client", &theirs);
+    report(what, ", bare", &theirs);
 }
 
 void bench_lag(world *w) {
     compare(w, "idle", our_idle, bare_idle);
     compare(w, "5,000 ephemerals", our_ephemerals, bare_ephemerals);
     compare(w, "10,000-member view", our_view, bare_view);
-    compare(w, "a frozen server, close", our_frozen, bare_frozen);
+    compare(w, "frozen server, close", our_frozen, bare_frozen);
 }
