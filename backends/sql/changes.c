@@ -54,9 +54,10 @@ static void tell(mw__sql_worker *worker, mw__sql_job *job) {
 void mw__sql_resync(mw__sql_worker *worker, int64_t revision) {
     mw__sql_job *job = mw__sql_job_new(MW__SQL_RESYNC);
     if (!job) {
-        worker->poll_wanted = true; /* `seen` stays below the floor: tried again */
+        worker->resync_wanted = worker->poll_wanted = true; /* tried again */
         return;
     }
+    worker->resync_wanted = false;
     worker->seen = revision;
     mw__sql_reply(worker->channel, job);
 }
@@ -95,7 +96,7 @@ static int fetch(mw__sql_worker *worker, mw_error *err) {
     }
     worker->floor = to.meta.floor;
     mw__sql_saw(worker, to.meta.revision);
-    if (to.meta.floor > worker->seen) {
+    if (to.meta.floor > worker->seen || worker->resync_wanted) {
         mw__sql_job_free(to.job);
         mw__sql_resync(worker, to.meta.revision);
         return MW_OK;

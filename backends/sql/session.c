@@ -170,43 +170,46 @@ static int clear_boot(mw__sql_worker *worker, mw_error *err) {
     return worker->driver->own_clock ? mw__sql_reap(worker, err) : MW_OK;
 }
 
-static int start_session(mw__sql_worker *worker, mw_error *err) {
-    mw_time sent_at = mw__sql_now();
-    int status = open_session(worker, err);
-    if (status == MW_OK)
-        status = report_connected(worker, false, sent_at, err);
-    return status;
+/* The session that we had goes on, or is over. */
+static int take_up_session(mw__sql_worker *worker, bool same, mw_error *err) {
+    int status = same ? mw__sql_renew(worker, err) : MW_ESESSION_LOST;
+    if (status != MW_ESESSION_LOST)
+        return status;
+    report_over(worker, same ? err->message : "the registry was replaced or went backwards");
+    return MW_OK;
 }
 
+/* Told is what came of it all, once: whoever heard of a connection that then fails would hear of it twice. */
 int mw__sql_hello(mw__sql_worker *worker, mw_error *err) {
     bool same = true, again = worker->known;
     int status = recognise(worker, &same, err);
+    worker->resync_wanted |= !same;
     if (status == MW_OK)
         status = end_orphan(worker, err);
+    mw_time sent_at = mw__sql_now();
+    if (status == MW_OK && worker->session)
+        status = take_up_session(worker, same, err);
+    bool resumed = worker->session != 0;
+    if (status == MW_OK)
+        status = clear_boot(worker, err);
+    if (status == MW_OK && !resumed) {
+        sent_at = mw__sql_now();
+        status = open_session(worker, err);
+    }
+    if (status == MW_OK)
+        status = report_connected(worker, resumed, sent_at, err);
     if (status != MW_OK)
         return status;
-    if (worker->session) {
-        mw_time sent_at = mw__sql_now();
-        status = same ? mw__sql_renew(worker, err) : MW_ESESSION_LOST;
-        if (status == MW_OK)
-            status = report_connected(worker, true, sent_at, err);
-        else if (status == MW_ESESSION_LOST)
-            report_over(worker, same ? err->message : "the registry was replaced or went backwards");
-    }
-    if (status == MW_OK || status == MW_ESESSION_LOST)
-        status = clear_boot(worker, err);
-    if (status == MW_OK && !worker->session)
-        status = start_session(worker, err);
-    if (status == MW_OK && (!same || worker->floor > worker->seen))
-        mw__sql_resync(worker, worker->highest);
     worker->poll_wanted = again;
+    if (worker->resync_wanted || worker->floor > worker->seen)
+        mw__sql_resync(worker, worker->highest);
     worker->poll_at = mw__sql_now() + 100 * MW_MS;
-    return status;
+    return MW_OK;
 }
 
 int mw__sql_session_over(mw__sql_worker *worker, const char *why, mw_error *err) {
     report_over(worker, why);
-    return start_session(worker, err);
+    return mw__sql_hello(worker, err);
 }
 
 /* Remember one given up; only the last is ended by us, older ones by their timeout. */

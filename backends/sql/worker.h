@@ -47,6 +47,7 @@ typedef struct mw__sql_worker {
     int64_t floor;
     int64_t best_token; /* highest token seen */
     int64_t seen;       /* revision up to which changes were dispatched */
+    bool resync_wanted; /* it is another registry than the one whose changes were dispatched */
     bool poll_wanted;
     mw_time poll_at;
     unsigned glances; /* looks since a wake-up that has shown nothing yet, from 1; 0 = none is open */

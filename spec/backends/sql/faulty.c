@@ -11,6 +11,7 @@ faulty_plan faulty;
 
 void faulty_arm(faulty_mode mode, int countdown, bool writes_only) {
     atomic_store(&faulty.struck, 0);
+    atomic_store(&faulty.again, 0);
     atomic_store(&faulty.mode, (int)mode);
     atomic_store(&faulty.writes_only, writes_only);
     atomic_store(&faulty.countdown, countdown);
@@ -22,6 +23,7 @@ static faulty_mode strike(const mw_sql_batch *batch) {
     if (atomic_load(&faulty.countdown) <= 0 || atomic_fetch_sub(&faulty.countdown, 1) != 1)
         return FAULTY_NONE;
     atomic_fetch_add(&faulty.struck, 1);
+    atomic_store(&faulty.countdown, atomic_exchange(&faulty.again, 0));
     return (faulty_mode)atomic_load(&faulty.mode);
 }
 

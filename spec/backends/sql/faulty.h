@@ -19,6 +19,7 @@ typedef enum faulty_mode {
 typedef struct faulty_plan {
     atomic_int mode;
     atomic_int countdown; /* batches until it strikes; 0 = never. Counts writes only when `writes_only` */
+    atomic_int again;     /* having struck, once more after so many further batches; 0 = not */
     atomic_bool writes_only;
     atomic_bool down; /* connecting fails */
     atomic_int struck;

@@ -181,6 +181,24 @@ static void a_session_is_taken_up_again(void) {
     CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/e"), MW_OK);
 }
 
+/* Whichever batch of it is cut off. */
+static void a_reconnection_that_fails_midway_costs_no_session(void) {
+    static spi_op op;
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    mw_session_id id = a.session.id;
+    for (int nth = 1; nth <= 6; nth++) {
+        int connected = a.connected;
+        faulty_arm(FAULTY_CUT_BEFORE, 1, false);
+        atomic_store(&faulty.again, nth);
+        CHECK_INT(spi_read(&a, &op, MW_READ_LIST, "/"), MW_EDISCONNECTED);
+        CHECK(spi_await(&a, &a.connected, connected + 1));
+        CHECK_INT(insist_read(&a, &op, MW_READ_LIST, "/"), MW_OK);
+        CHECK_INT(a.expired, 0);
+        CHECK(a.session.resumed && a.session.id == id);
+        CHECK_INT(a.connected, a.disconnected + 1);
+    }
+}
+
 static void a_session_that_was_ended_meanwhile_is_lost(void) {
     spi_open(&a, &spi, bench.host, faulty_backend(), options);
     spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
@@ -311,6 +329,7 @@ static const spec_case cases[] = {
     {"a lost reply of a lost session is unknown", a_lost_reply_of_a_lost_session_is_unknown},
     {"a lost reply whose result is forgotten is unknown", a_lost_reply_whose_result_is_forgotten_is_unknown},
     {"a session is taken up again", a_session_is_taken_up_again},
+    {"a reconnection that fails midway costs no session", a_reconnection_that_fails_midway_costs_no_session},
     {"a session that was ended meanwhile is lost", a_session_that_was_ended_meanwhile_is_lost},
     {"closing while the server is down ends", closing_while_the_server_is_down_ends},
     {"a reader below the floor reads anew", a_reader_below_the_floor_reads_anew},
