@@ -17,6 +17,8 @@
  *   drop-answer TEXT[|TEXT]
  *                         MySQL packets: forward the next bytes of a client in which a TEXT occurs, swallow the answer
  *                         to its end, then reset that connection: the server has done it, the client will never be told
+ *   silence               "ok MS": how long a connection had brought no byte when its client left it, of the last that
+ *                         was left since `freeze` or `half-open`; 0 = none was
  *   session               ZooKeeper frames: "ok ID PASSWORD", both in hexadecimal, of the last handshake
  *   stats                 "ok accepted A open O bytes-up U bytes-down D dropped N"
  *
@@ -24,11 +26,11 @@
 #include <uv.h>
 
 #include <arpa/inet.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "support/tcp_losses.h"
 
 typedef struct proxy proxy;
 typedef struct link link;
@@ -40,9 +42,6 @@ typedef struct chunk {
     char data[];
 } chunk;
 
-#define HEAD 12     /* length, xid, and the opcode or the half of a zxid */
-#define GREETING 40 /* length, protocol, timeout, session, and its password of sixteen bytes */
-
 /* One direction of a connection. */
 typedef struct flow {
     link *link;
@@ -50,22 +49,17 @@ typedef struct flow {
     chunk *first, **last;
     uint64_t latest; /* when the newest chunk is due: order is kept */
     bool swallow, down;
-    /* ZooKeeper frames: length and the first bytes of the frame at hand */
-    unsigned char head[GREETING];
-    size_t head_len, frame_left;
-    bool greeted, dropping;
-    bool muted; /* downwards: the answer to drop is on its way */
 } flow;
-
-#define ASKED 65536 /* requests of which the opcode is remembered, by xid */
 
 struct link {
     link *next;
     proxy *proxy;
     uv_tcp_t client, server;
     flow up, down;
+    talk talk;
+    uint64_t told; /* when the client was last given bytes, in nanoseconds; 0 = never */
+    bool left;     /* by its client */
     int closing, closed;
-    int8_t ops[ASKED];
 };
 
 struct proxy {
@@ -77,10 +71,8 @@ struct proxy {
     link *links;
     uint64_t delay, jitter, seed;
     bool frozen, refusing;
-    long drop_in;
-    int drop_op, drop_op_too;
-    char drop_texts[128];            /* "" = no answer is to be dropped */
-    unsigned char session[GREETING]; /* of the last handshake */
+    losses losses;
+    unsigned long silence; /* ms that the client of the last connection left bore; 0 = none was left since the fault */
     unsigned long accepted, open, up, down, dropped;
     char line[256];
     size_t line_len;
@@ -146,6 +138,8 @@ static void deliver(flow *f, chunk *c) {
     if (!w)
         abort();
     w->chunk = c;
+    if (f->down)
+        f->link->told = uv_hrtime();
     uv_buf_t buf = uv_buf_init(c->data, (unsigned)c->len);
     if (uv_write(&w->request, (uv_stream_t *)f->to, &buf, 1, written) != 0)
         written(&w->request, 0);
@@ -170,117 +164,15 @@ static void tick(uv_timer_t *timer) {
     }
 }
 
-/* ---- ZooKeeper frames: is this reply the one to drop? */
-
-static uint32_t word(const unsigned char *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static bool to_drop(const proxy *p, int op) {
-    return p->drop_op == 0 || op == p->drop_op || (p->drop_op_too != 0 && op == p->drop_op_too);
-}
-
-/* A frame's head is complete. The first frame of each direction is the handshake. */
-static void frame_begins(flow *f) {
-    link *l = f->link;
-    proxy *p = l->proxy;
-    int32_t xid = (int32_t)word(f->head + 4);
-    int32_t second = (int32_t)word(f->head + 8);
-    if (!f->greeted) {
-        f->greeted = true;
-        if (f->down)
-            memcpy(p->session, f->head, GREETING);
-    } else if (!f->down && xid > 0) {
-        l->ops[xid % ASKED] = (int8_t)second;
-    } else if (f->down && xid > 0 && p->drop_in > 0 && to_drop(p, l->ops[xid % ASKED])) {
-        f->dropping = --p->drop_in == 0;
-    }
-}
-
-/* Follow the frames; true when the reply to drop begins or goes on in these bytes. */
-static bool follow(flow *f, const char *data, size_t len) {
-    for (size_t i = 0; i < len && !f->dropping;) {
-        if (f->frame_left > 0) {
-            size_t skip = f->frame_left < len - i ? f->frame_left : len - i;
-            f->frame_left -= skip;
-            i += skip;
-            continue;
-        }
-        f->head[f->head_len++] = (unsigned char)data[i++];
-        if (f->head_len < 4)
-            continue;
-        size_t body = word(f->head), wanted = f->greeted ? HEAD : GREETING;
-        if (f->head_len < wanted && f->head_len < 4 + body)
-            continue;
-        if (f->head_len == wanted)
-            frame_begins(f);
-        f->frame_left = 4 + body - f->head_len;
-        f->head_len = 0;
-    }
-    return f->dropping;
-}
-
-/* ---- MySQL packets: is this the answer to drop? */
-
-static bool mentions(const char *data, size_t len, const char *texts) {
-    for (size_t text_len; *texts; texts += text_len + (texts[text_len] == '|')) {
-        text_len = strcspn(texts, "|");
-        for (size_t at = 0; text_len && at + text_len <= len; at++)
-            if (memcmp(data + at, texts, text_len) == 0)
-                return true;
-    }
-    return false;
-}
-
-/* How many bytes a length-encoded integer takes. */
-static size_t integer_size(unsigned char first) {
-    return first < 0xFB ? 1 : first == 0xFC ? 3 : first == 0xFD ? 4 : 9;
-}
-
-/* The status of an OK packet: behind its mark, the rows affected and the last id. */
-static unsigned ok_status(const unsigned char *body, size_t len) {
-    size_t at = 1 + integer_size(body[1]);
-    at += at < len ? integer_size(body[at]) : 0;
-    return at + 2 <= len ? body[at] | (unsigned)body[at + 1] << 8 : 0;
-}
-
-/* Do these bytes end with an OK that no further result follows, or with an error? A batch goes on behind any other. */
-static bool ends_answer(const unsigned char *data, size_t len) {
-    enum { HEADER = 4, SHORTEST = 7, LONGEST = 600, ERROR = 0xFF, MORE_RESULTS = 8 };
-    for (size_t body = SHORTEST; body <= LONGEST && body + HEADER <= len; body++) {
-        const unsigned char *packet = data + len - body - HEADER;
-        if ((packet[0] | (size_t)packet[1] << 8) != body || packet[2])
-            continue;
-        if (packet[HEADER] == ERROR)
-            return true;
-        if (packet[HEADER] == 0)
-            return !(ok_status(packet + HEADER, body) & MORE_RESULTS);
-    }
-    return false;
-}
-
-/* True when these bytes are the end of the answer that is dropped. */
-static bool mute(flow *f, const char *data, size_t len) {
-    proxy *p = f->link->proxy;
-    flow *down = &f->link->down;
-    if (f->down)
-        return f->muted && ends_answer((const unsigned char *)data, len);
-    if (mentions(data, len, p->drop_texts)) {
-        p->drop_texts[0] = '\0';
-        down->muted = true;
-    }
-    return false;
-}
-
 static void take(flow *f, const char *data, size_t len) {
     proxy *p = f->link->proxy;
     *(f->down ? &p->down : &p->up) += len;
-    if (follow(f, data, len) || mute(f, data, len)) {
+    passage how = talk_hears(&f->link->talk, &p->losses, f->down, data, len);
+    if (how == CUT) {
         p->dropped++;
         end_link(f->link, true);
-        return;
     }
-    if (f->swallow || f->muted)
+    if (f->swallow || how != PASS)
         return;
     chunk *c = malloc(sizeof *c + len);
     if (!c)
@@ -298,12 +190,20 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     *buf = uv_buf_init(malloc(65536), 65536);
 }
 
+static void leave(link *l) {
+    if (l->told && !l->left && !l->closing)
+        l->proxy->silence = (unsigned long)((uv_hrtime() - l->told) / 1000000);
+    l->left = true;
+}
+
 static void arrived(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     link *l = stream->data;
     flow *f = stream == (uv_stream_t *)&l->client ? &l->up : &l->down;
     if (n > 0 && !l->closing)
         take(f, buf->base, (size_t)n);
     free(buf->base);
+    if (n < 0 && f == &l->up)
+        leave(l);
     if (n < 0 && !(f->swallow && l->up.swallow))
         end_link(l, n != UV_EOF);
 }
@@ -370,6 +270,7 @@ static void resetter_fired(uv_timer_t *timer) {
 }
 
 static void silence(proxy *p, bool up) {
+    p->silence = 0;
     for (link *l = p->links; l; l = l->next) {
         l->down.swallow = true;
         l->up.swallow |= up;
@@ -378,6 +279,7 @@ static void silence(proxy *p, bool up) {
 
 static void freeze(proxy *p, bool frozen) {
     p->frozen = frozen;
+    p->silence = frozen ? 0 : p->silence;
     tick(&p->ticker);
 }
 
@@ -411,22 +313,22 @@ static bool obey(proxy *p, const char *line) {
     } else if (strcmp(verb, "refuse") == 0 || strcmp(verb, "accept") == 0) {
         refuse(p, *verb == 'r');
     } else if (strcmp(verb, "drop-reply") == 0) {
-        p->drop_in = (long)a;
-        p->drop_op = (int)b;
-        p->drop_op_too = (int)c;
+        p->losses.in = (long)a;
+        p->losses.op = (int)b;
+        p->losses.op_too = (int)c;
     } else if (strcmp(verb, "drop-answer") == 0) {
-        snprintf(p->drop_texts, sizeof p->drop_texts, "%s", line + strlen("drop-answer "));
-    } else if (strcmp(verb, "stats") != 0 && strcmp(verb, "session") != 0) {
+        snprintf(p->losses.texts, sizeof p->losses.texts, "%s", line + strlen("drop-answer "));
+    } else if (strcmp(verb, "stats") != 0 && strcmp(verb, "session") != 0 && strcmp(verb, "silence") != 0) {
         return false;
     }
     return true;
 }
 
-static void print_session(const proxy *p) {
+static void print_session(const losses *l) {
     printf("ok ");
-    for (size_t i = 12; i < GREETING; i++)
+    for (size_t i = 12; i < ZOOKEEPER_GREETING; i++)
         if (i < 20 || i >= 24)
-            printf("%s%02x", i == 24 ? " " : "", p->session[i]);
+            printf("%s%02x", i == 24 ? " " : "", l->session[i]);
     printf("\n");
 }
 
@@ -437,7 +339,9 @@ static void command(proxy *p, const char *line) {
         printf("ok accepted %lu open %lu bytes-up %lu bytes-down %lu dropped %lu\n", p->accepted, p->open, p->up,
                p->down, p->dropped);
     else if (strncmp(line, "session", 7) == 0)
-        print_session(p);
+        print_session(&p->losses);
+    else if (strncmp(line, "silence", 7) == 0)
+        printf("ok %lu\n", p->silence);
     else
         printf("ok\n");
     fflush(stdout);

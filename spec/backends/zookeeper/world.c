@@ -397,6 +397,12 @@ unsigned long proxy_stat(proxy *p, const char *what) {
     return at ? strtoul(at + strlen(what), NULL, 10) : 0;
 }
 
+unsigned long proxy_number(proxy *p, const char *command) {
+    char answer[256];
+    proxy_ask(p, command, answer, sizeof answer);
+    return strtoul(answer + strlen("ok"), NULL, 10);
+}
+
 void proxy_stop(proxy *p) {
     close(p->in);
     fclose(p->out);

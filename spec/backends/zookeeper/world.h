@@ -108,6 +108,7 @@ typedef struct proxy {
 void proxy_start(proxy *p, int target_port);
 void proxy_tell(proxy *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 unsigned long proxy_stat(proxy *p, const char *what);
+unsigned long proxy_number(proxy *p, const char *command); /* which the proxy answers by one number */
 void proxy_stop(proxy *p);
 
 #endif
