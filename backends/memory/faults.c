@@ -196,8 +196,27 @@ int mw_memory_drop_lock(mw_memory_server *server, mw_str path) {
     return MW_OK;
 }
 
+/* States are shared with the copy: a new one. Without memory the entry stays as it was. */
+static void count_as_changed(mwm_node *node, int64_t revision) {
+    const mw_entry entry = mwm_state_entry(node->state);
+    mwm_state *state = mwm_state_new(entry.path, entry.value);
+    if (!state)
+        return;
+    state->version = entry.version;
+    state->revision = revision;
+    state->created = entry.created;
+    state->owner = entry.owner;
+    state->ctime = entry.ctime;
+    state->mtime = entry.mtime;
+    mwm_state_free(node->state);
+    node->state = state;
+}
+
+/* Whoever saw newer states takes the older ones, since their revisions are newer still. */
 void mwm_faults_went_back(mw_memory_server *server, int64_t seen) {
     (void)mw_memory_expire(server, 0);
     server->store.revision = seen + RAISE;
+    for (mwm_node *node = server->store.root; (node = mwm_store_walk(server->store.root, node));)
+        count_as_changed(node, server->store.revision);
     mwm_log_compact(&server->store);
 }

@@ -8,6 +8,11 @@
 #define IF_ENDING "EXISTS (SELECT 1 FROM mw_sessions WHERE id = ?1 AND ended = 2)"
 #define IF_RAISED "EXISTS (SELECT 1 FROM mw_meta WHERE id = 1 AND identity = ?2)"
 #define IF_GRANTED_TXN "(SELECT verdict FROM mw_sessions WHERE id = ?1 AND txn = ?2) = 0"
+/* Beyond every token that was ever given: beyond ?4, the best that one client knows of, and, for locks that it knows
+ * nothing of, beyond the milliseconds since 1970: no lock has been taken a thousand times a second since then. */
+#define RAISED(token)                                                                                                  \
+    "CASE WHEN " token " < {wall} AND ?4 < {wall} THEN {wall} WHEN " token " < ?4 THEN ?4 ELSE " token " END + "       \
+                                                                                                       "1000000"
 #define CHANGE_COLUMNS "mw_changes (revision, kind, path, step, version, created, owner, value)"
 #define ENTRY_COLUMNS "path, value, version, revision, created, owner, ctime, mtime"
 #define ENTRY_INSERT "INSERT INTO mw_entries (path, parent, value, version, revision, created, owner, ctime, mtime) "
@@ -99,15 +104,14 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
         "JOIN mw_locks l ON l.path = c.path WHERE c.revision = " REVISION " AND c.kind = 3) AND " IF_ENDING, ""},
     [MW__SQL_END_SESSION] = {"DELETE FROM mw_sessions WHERE id = ?1 AND ended = 2", ""},
 
-    /* ---- a registry that went backwards ---- */
+    /* ---- a registry that went backwards. Its entries count as changed, so that whoever saw newer ones takes them ---- */
     [MW__SQL_RAISE_META] = {"UPDATE mw_meta SET identity = ?2, "
         "revision = CASE WHEN revision < ?3 THEN ?3 ELSE revision END + 1000000, "
-        "lock_floor = CASE WHEN lock_floor < ?4 THEN ?4 ELSE lock_floor END + 1000000, epoch = epoch + 1 "
-        "WHERE identity = ?1", ""},
+        "lock_floor = " RAISED("lock_floor") ", epoch = epoch + 1 WHERE identity = ?1", ""},
     [MW__SQL_RAISE_VERDICT] = {"SELECT CASE WHEN " IF_RAISED " THEN 0 ELSE 1 END", ""},
     [MW__SQL_RAISE_FLOOR] = {"UPDATE mw_meta SET floor = revision WHERE id = 1 AND identity = ?2", ""},
-    [MW__SQL_RAISE_LOCKS] = {"UPDATE mw_locks SET token = CASE WHEN token < ?4 THEN ?4 ELSE token END + 1000000 WHERE "
-        IF_RAISED, ""},
+    [MW__SQL_RAISE_LOCKS] = {"UPDATE mw_locks SET token = " RAISED("token") " WHERE " IF_RAISED, ""},
+    [MW__SQL_RAISE_ENTRIES] = {"UPDATE mw_entries SET revision = " REVISION " WHERE " IF_RAISED, ""},
     [MW__SQL_RAISE_SESSIONS] = {"UPDATE mw_sessions SET ended = 1, expires = 0 WHERE " IF_RAISED, ""},
 
     /* ---- a txn: ?1 = session, ?2 = its number in the session ---- */

@@ -393,8 +393,11 @@ static void a_registry_that_went_back_loses_sessions_and_raises_tokens(void) {
     mw_memory_copy *copy = NULL;
     CHECK_INT(spi_write(a, MW_CREATE, "/kept", "1", 0), MW_OK);
     CHECK_INT(mw_memory_copy_new(on.server, &copy, NULL), MW_OK);
+    CHECK_INT(spi_write(a, MW_PUT, "/kept", "2", 0), MW_OK);
     for (int i = 0; i < 50; i++)
         CHECK_INT(spi_write(a, MW_PUT, "/later", "", 0), MW_OK);
+    CHECK_INT(spi_read(a, &op, MW_READ_GET, "/kept"), MW_OK);
+    int64_t revision = op.last.revision;
     spi_lock(a, &before, "/lock", false);
     CHECK(spi_await(a, &before.grants, 1));
     mw_virtual_pause(on.hosts[0]); /* the one that knows how far it was comes last */
@@ -414,6 +417,8 @@ static void a_registry_that_went_back_loses_sessions_and_raises_tokens(void) {
     CHECK(spi_await(a, &after.grants, 1));
     CHECK(after.ticket.token > before.ticket.token && after.ticket.token > early.ticket.token);
     CHECK_INT(spi_read(a, &op, MW_READ_GET, "/kept"), MW_OK);
+    CHECK_TEXT(op.seen, "/kept=1 ");
+    CHECK(op.last.revision > revision); /* or those who had seen the newer state would keep it */
     CHECK_INT(spi_read(a, &op, MW_READ_GET, "/later"), MW_ENOT_FOUND);
     spi_unlock(a, &after);
 }

@@ -239,6 +239,9 @@ static void a_restored_copy_is_recognised(void) {
     CHECK(spi_await(&a, &a.expired, 1));
     CHECK_INT(one.status, MW_ESESSION_LOST);
     CHECK(spi_await(&a, &a.connected, 2));
+    CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/a"), MW_OK);
+    CHECK_TEXT(op.seen, "/a=old ");
+    CHECK(op.last.revision > revision); /* or those who had seen the newer state would keep it */
     CHECK_INT(spi_txn(&a, &op, &put, 1), MW_OK);
     CHECK(op.written[0].revision > revision);
     spi_lock(&a, &two, "/lock", false);
@@ -247,6 +250,30 @@ static void a_restored_copy_is_recognised(void) {
     CHECK(spi_await_text(&a, feed.seen, "begin /a=old synced "));
     a.backend->unwatch(a.conn, &feed.feed);
     spi_unlock(&a, &two);
+}
+
+/* The lock was busy after the copy was made, and the one who notices first knows nothing of it. */
+static void a_restored_copy_repeats_nobodys_tokens(void) {
+    char saved[128];
+    static spi_ticket hot;
+    (void)snprintf(saved, sizeof saved, "%s/saved", bench.directory);
+    spi_open(&a, &spi, bench.host, mw_backend_plugin(), options);
+    spi_lock(&a, &hot, "/hot", false);
+    CHECK(spi_await(&a, &hot.grants, 1));
+    spi_unlock(&a, &hot);
+    copy(bench.path, saved);
+    CHECK_INT(spi_write(&a, MW_PUT, "/a", "new", 0), MW_OK);
+    int64_t given = hot.ticket.token + 500000000;
+    CHECK_INT(rename(saved, bench.path), 0);
+    CHECK(spi_await(&a, &a.connected, 2));
+    spi_lock(&a, &hot, "/hot", false);
+    CHECK(spi_await(&a, &hot.grants, 1));
+    CHECK(hot.ticket.token > given);
+    spi_unlock(&a, &hot);
+    spi_lock(&a, &hot, "/never/used", false);
+    CHECK(spi_await(&a, &hot.grants, 1));
+    CHECK(hot.ticket.token > given);
+    spi_unlock(&a, &hot);
 }
 
 static void a_deleted_file_ends_every_session(void) {
@@ -340,6 +367,7 @@ static const spec_case cases[] = {
     {"a full disk keeps the last commit", a_full_disk_keeps_the_last_commit},
     {"a failing disk keeps the last commit", a_failing_disk_keeps_the_last_commit},
     {"a restored copy is recognised", a_restored_copy_is_recognised},
+    {"a restored copy repeats nobody's tokens", a_restored_copy_repeats_nobodys_tokens},
     {"a deleted file ends every session", a_deleted_file_ends_every_session},
     {"sessions of an earlier boot are over", sessions_of_an_earlier_boot_are_over},
     {"costs one write transaction each", costs_one_write_transaction_each},
