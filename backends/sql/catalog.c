@@ -8,11 +8,6 @@
 #define IF_ENDING "EXISTS (SELECT 1 FROM mw_sessions WHERE id = ?1 AND ended = 2)"
 #define IF_RAISED "EXISTS (SELECT 1 FROM mw_meta WHERE id = 1 AND identity = ?2)"
 #define IF_GRANTED_TXN "(SELECT verdict FROM mw_sessions WHERE id = ?1 AND txn = ?2) = 0"
-/* Beyond every token that was ever given: beyond ?4, the best that one client knows of, and, for locks that it knows
- * nothing of, beyond the milliseconds since 1970: no lock has been taken a thousand times a second since then. */
-#define RAISED(token)                                                                                                  \
-    "CASE WHEN " token " < {wall} AND ?4 < {wall} THEN {wall} WHEN " token " < ?4 THEN ?4 ELSE " token " END + "       \
-                                                                                                       "1000000"
 #define CHANGE_COLUMNS "mw_changes (revision, kind, path, step, version, created, owner, value)"
 #define ENTRY_COLUMNS "path, value, version, revision, created, owner, ctime, mtime"
 #define ENTRY_INSERT "INSERT INTO mw_entries (path, parent, value, version, revision, created, owner, ctime, mtime) "
@@ -60,6 +55,11 @@
                                                                                "4") " ELSE 0 END END"
 
 /* clang-format off */
+/* Beyond every token that was ever given: beyond ?4, the best that one client knows of, and, for locks that it knows
+ * nothing of, beyond the milliseconds since 1970: no lock has been taken a thousand times a second since then. */
+#define RAISED(token) "1000000 + CASE WHEN " token " < {wall} AND ?4 < {wall} THEN {wall} " \
+    "WHEN " token " < ?4 THEN ?4 ELSE " token " END"
+
 const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     /* ---- meta ---- */
     [MW__SQL_META] = {"SELECT revision, floor, identity FROM mw_meta WHERE id = 1", ""},
