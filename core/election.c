@@ -3,6 +3,7 @@
 
 #include "hold.h"
 #include "op.h"
+#include "txn_rules.h"
 
 #define LEADER "/leader"
 #define RETRY_DELAY (100 * MW_MS)
@@ -31,9 +32,24 @@ static void stand_later(mw_election *election) {
     (void)mw_timer_start(election->registry->host, &election->again, RETRY_DELAY);
 }
 
+/* Who stays out holds nobody up. */
 static void stay_out(mw_election *election, const mw_error *why) {
     election->term = OUT;
+    if (mw_lock_held(election->lock))
+        (void)mw_lock_release(election->lock, NULL);
     election->events->failed(election->arg, why);
+}
+
+/* An attempt has failed: again later, unless that would not help. */
+static void fall_back(mw_election *election, int status, const mw_error *why) {
+    if (status == MW_ECLOSED || status == MW_EDENIED || status == MW_EUNSUPPORTED || status == MW_EINVALID ||
+        status == MW_ETOO_LARGE) {
+        stay_out(election, why);
+        return;
+    }
+    if (mw_lock_held(election->lock))
+        (void)mw_lock_release(election->lock, NULL);
+    stand_later(election);
 }
 
 /* Its outcome is of no interest: the guard decides. */
@@ -68,9 +84,7 @@ static void on_record(void *arg, const mw_result *result) {
     } else {
         mw_log(election->registry->host, MW_LOG_WARN, "elect", "the leader's record could not be written: %s",
                result->error->message);
-        if (mw_lock_held(election->lock))
-            (void)mw_lock_release(election->lock, NULL);
-        stand_later(election);
+        fall_back(election, result->status, result->error);
     }
 }
 
@@ -99,11 +113,9 @@ static void write_record(mw_election *election) {
                        {.kind = MW_DELETE, .path = election->leader, .version = MW_VERSION_ANY}};
     mw_error why;
     election->term = WRITING_RECORD;
-    if (mw_txn(election->registry, steps, 2, &call, &election->writing, &why) != MW_OK) {
-        if (mw_lock_held(election->lock))
-            (void)mw_lock_release(election->lock, NULL);
-        stand_later(election);
-    }
+    int status = mw_txn(election->registry, steps, 2, &call, &election->writing, &why);
+    if (status != MW_OK)
+        fall_back(election, status, &why);
 }
 
 /* Applied before the release that follows it, and only while the lock is held. */
@@ -127,12 +139,11 @@ static void on_acquired(void *arg, int status, int64_t token, const mw_error *er
                            {.kind = MW_CREATE, .path = election->leader, .value = election->record, .ephemeral = true}};
         mw_error why;
         election->term = WRITING_RECORD;
-        if (mw_txn(election->registry, steps, 2, &call, &election->writing, &why) != MW_OK)
-            stay_out(election, &why);
-    } else if (status == MW_ECLOSED || status == MW_EDENIED || status == MW_EUNSUPPORTED || status == MW_EINVALID) {
-        stay_out(election, error);
+        int sent = mw_txn(election->registry, steps, 2, &call, &election->writing, &why);
+        if (sent != MW_OK)
+            fall_back(election, sent, &why);
     } else {
-        stand_later(election);
+        fall_back(election, status, error);
     }
 }
 
@@ -155,6 +166,14 @@ static void stand_again(mw_timer *timer) {
 /* ---- For callers ---------------------------------------------------------------------------------------------------
  */
 
+static int check_record(const mw_election *election, mw_error *err) {
+    mw_step steps[] = {{.kind = MW_CHECK_LOCK, .lock = election->lock},
+                       {.kind = MW_CREATE, .path = election->leader, .value = election->record, .ephemeral = true}};
+    mw_error why;
+    int status = mw__txn_check(election->registry, steps, 2, &why);
+    return status == MW_OK ? MW_OK : mw_fail(err, status, "the leader's record: %s", why.message);
+}
+
 int mw_election_new(mw_registry *registry, mw_str path, mw_str record, const mw_election_events *events, void *arg,
                     mw_election **ret_election, mw_error *err) {
     mw_election *election = calloc(1, sizeof *election + path.len + sizeof LEADER + record.len);
@@ -170,9 +189,9 @@ int mw_election_new(mw_registry *registry, mw_str path, mw_str record, const mw_
     election->record = (mw_str){election->bytes + election->leader.len, record.len};
     if (record.len)
         memcpy(election->bytes + election->leader.len, record.data, record.len);
-    int status = mw__entry_path_check(registry, election->leader, err);
-    if (status == MW_OK)
-        status = mw_lock_new(registry, path, record, &lock_events, election, &election->lock, err);
+    int status = mw_lock_new(registry, path, record, &lock_events, election, &election->lock, err);
+    if (status == MW_OK) /* what would be refused when it is written is refused now */
+        status = check_record(election, err);
     if (status == MW_OK)
         status = mw_lock_acquire(election->lock, MW_FOREVER, false, err);
     if (status != MW_OK) {
@@ -202,8 +221,8 @@ int mw_election_resign(mw_election *election, mw_error *err) {
     withdraw_record(election);
     (void)mw_lock_release(election->lock, NULL);
     election->term = STANDING;
-    stand(election);
-    election->events->deposed(election->arg, &why);
+    (void)mw_timer_start(election->registry->host, &election->again, 0);
+    election->events->deposed(election->arg, &why); /* last: whoever hears it may free the election */
     return MW_OK;
 }
 

@@ -157,7 +157,9 @@ static void report_outcome(mw_defer *defer) {
     mw_lock *lock = mw_container(defer, mw_lock, report);
     int status = lock->outcome;
     mw_error why = lock->outcome_detail;
-    if (status == MW_OK && !mw_lock_held(lock))
+    if (status == MW_OK && lock->registry->closing)
+        status = mw_fail(&why, MW_ECLOSED, "the registry was closed");
+    else if (status == MW_OK && !mw_lock_held(lock))
         status = mw_fail(&why, MW_ESESSION_LOST, "the lock was lost");
     lock->events->acquired(lock->arg, status, mw_lock_token(lock), status == MW_OK ? NULL : &why);
 }
@@ -320,6 +322,26 @@ void mw__locks_report_lost(mw_registry *registry, const mw_error *why) {
         } else if (queued) {
             end_attempt(lock, why->code, why);
         }
+    }
+}
+
+/* A callback may free any lock, so each turn looks for the next one. */
+void mw__locks_report_all(mw_registry *registry) {
+    for (mw__link *at = registry->locks.next; at != &registry->locks;) {
+        mw_lock *lock = mw_container(at, mw_lock, link);
+        at = at->next;
+        if (!lock->report.queued)
+            continue;
+        mw_defer_cancel(registry->host, &lock->report);
+        report_outcome(&lock->report);
+        at = registry->locks.next;
+    }
+}
+
+void mw__locks_let_go(mw_registry *registry) {
+    for (mw__link *link; (link = mw__list_shift(&registry->holds));) {
+        mw__hold_unref(mw_container(link, mw__hold, link));
+        mw__registry_unref(registry);
     }
 }
 

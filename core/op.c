@@ -28,6 +28,7 @@ static void report(mw_op *op) {
 }
 
 static void set_outcome(mw_op *op, int status, const mw_error *detail) {
+    op->ended = true; /* `done` may cancel what is over */
     op->status = status;
     op->error = (mw_error){0};
     if (status == MW_OK)
@@ -53,7 +54,6 @@ void mw__op_finish_later(mw_op *op, int status, const mw_error *detail) {
     mw_registry *registry = op->registry;
     mw_timer_stop(registry->host, &op->deadline);
     mw__list_remove(&op->link);
-    op->ended = true;
     set_outcome(op, status, detail);
     mw__list_append(&registry->finished, &op->link);
     mw_defer_run(registry->host, &registry->report_finished);
@@ -68,6 +68,14 @@ static void report_finished(mw_defer *defer) {
     for (mw__link *link; (link = mw__list_shift(&batch));)
         report(mw_container(link, mw_op, link));
     mw__registry_unref(registry);
+}
+
+/* One end may bring about another: that of a delete which stands for many. */
+void mw__ops_report_all(mw_registry *registry) {
+    mw_defer_cancel(registry->host, &registry->report_finished);
+    while (!mw__list_empty(&registry->finished))
+        report_finished(&registry->report_finished);
+    mw_defer_cancel(registry->host, &registry->report_finished);
 }
 
 /* ---- What the backend reports --------------------------------------------------------------------------------------
@@ -151,12 +159,17 @@ void mw__ops_fail(mw_registry *registry, int status, const mw_error *why) {
         mw__op_finish_later(mw_container(registry->waiting.next, mw_op, link), status, why);
 }
 
+void mw__ops_let_go(mw_registry *registry, const mw_error *why) {
+    while (!mw__list_empty(&registry->sent))
+        mw__op_finish_later(mw_container(registry->sent.next, mw_op, link), why->code, why);
+}
+
 /* Take it back wherever it is; true when nothing of it can have happened. */
 static bool take_back(mw_op *op) {
     mw_registry *registry = op->registry;
     if (op->removal)
         return !mw__removal_stop(op->removal);
-    bool unsent = !op->sent || registry->backend->cancel(registry->conn, &op->request);
+    bool unsent = !op->sent || (registry->conn && registry->backend->cancel(registry->conn, &op->request));
     return unsent || op->request.kind != MW_WRITE;
 }
 
@@ -281,9 +294,15 @@ mw_str mw__path_strip(const mw_registry *registry, mw_str path) {
     return (mw_str){path.data + registry->space_len, path.len - registry->space_len};
 }
 
+/* Where a path may begin in a message: not in the middle of another one. */
+static bool begins_path(const char *message, const char *at) {
+    return at == message || strchr(" '\"`(<[:,=", at[-1]);
+}
+
 void mw__hide_space(const mw_registry *registry, mw_error *error) {
     if (registry->space_len == 0)
         return;
-    for (char *at = error->message; (at = strstr(at, registry->space)) && at[registry->space_len] == '/';)
-        memmove(at, at + registry->space_len, strlen(at + registry->space_len) + 1);
+    for (char *at = error->message; (at = strstr(at, registry->space)); at++)
+        if (at[registry->space_len] == '/' && begins_path(error->message, at))
+            memmove(at, at + registry->space_len, strlen(at + registry->space_len) + 1);
 }

@@ -36,6 +36,7 @@ struct mw_registration {
     mw_subscription *place; /* who stands there: it may go, or be taken away from us */
     mw_timer patience;
     mw_time timeout;
+    mw_time late; /* when to give up, since it first met another's entry; 0 = it has not */
     const mw_registration_events *events;
     void *arg;
     mw_str path;
@@ -86,6 +87,7 @@ static void tell(mw_registration *reg, int status, const mw_error *why) {
     if (status == MW_OK && reg->told)
         return;
     reg->told = status == MW_OK;
+    reg->late = 0;
     reg->events->registered(reg->arg, status, why);
 }
 
@@ -93,6 +95,26 @@ static void give_up(mw_registration *reg, int status, const mw_error *why) {
     stop_watching(reg);
     reg->state = FAILED;
     tell(reg, status, why);
+}
+
+/* The registry has closed, or its connection has failed for good: nothing is tried further. */
+static bool over(mw_registration *reg) {
+    const mw_registry *registry = reg->registry;
+    bool failed = registry->failure && !registry->closing;
+    if (failed)
+        give_up(reg, registry->failure, &registry->failure_detail);
+    return failed || registry->closing;
+}
+
+/* Memory was short. */
+static void try_later(mw_registration *reg, int status, const mw_error *why) {
+    mw_registry *registry = reg->registry;
+    if (mw_timer_start(registry->host, &registry->registration_jitter, RETRY_DELAY) != MW_OK) {
+        give_up(reg, status, why);
+        return;
+    }
+    reg->state = TURN;
+    mw__list_append(&registry->registration_queue, &reg->turn);
 }
 
 /* ---- The place is watched: another's entry is in the way, or ours was taken away
@@ -138,10 +160,13 @@ static void wait_for_blocker(mw_registration *reg, mw_session_id owner) {
     reg->state = BLOCKED;
     reg->blocker = owner;
     int status = watch_place(reg, &why);
-    if (status != MW_OK)
+    mw_time now = mw_host_now(registry->host);
+    if (status != MW_OK) {
         give_up(reg, status, &why);
-    else if (reg->timeout != MW_FOREVER)
-        (void)mw_timer_start(registry->host, &reg->patience, reg->timeout);
+    } else if (reg->timeout != MW_FOREVER) {
+        reg->late = reg->late ? reg->late : now + reg->timeout;
+        (void)mw_timer_start(registry->host, &reg->patience, reg->late > now ? reg->late - now : 0);
+    }
 }
 
 static void op_ended(mw_registration *reg) {
@@ -150,13 +175,25 @@ static void op_ended(mw_registration *reg) {
         reg->state = ABSENT;
 }
 
+/* The session lives, as far as anybody knows, and with it what was written in it. */
+static bool in_session(const mw_registry *registry) {
+    return !registry->closing && mw_registry_session(registry) != 0;
+}
+
+static void look(mw_registration *reg);
+
 /* A withdrawn registration whose op has come back: take out what the op may have put there. */
 static bool finish_freed(mw_registration *reg) {
+    mw_registry *registry = reg->registry;
     if (!reg->freed)
         return false;
     mw_call call = {0};
-    if (mw__registry_connected(reg->registry) && reg->state != FAILED && reg->version >= 0)
-        (void)mw_delete(reg->registry, reg->path, reg->version, &call, NULL, NULL);
+    if (reg->version >= 0 && in_session(registry) && !mw__registry_connected(registry)) {
+        look(reg); /* once connected again: only then is it certain that it is ours */
+        return true;
+    }
+    if (mw__registry_connected(registry) && reg->version >= 0)
+        (void)mw_delete(registry, reg->path, reg->version, &call, NULL, NULL);
     release(reg);
     return true;
 }
@@ -166,7 +203,7 @@ static void leftover_ended(void *arg, int status, const mw_error *detail) {
     mw_registry *registry = reg->registry;
     op_ended(reg);
     reg->version = -1;
-    if (!finish_freed(reg)) {
+    if (!finish_freed(reg) && !over(reg)) {
         if (status == MW_OK)
             take_turn(reg);
         else
@@ -219,7 +256,7 @@ static void on_looked(void *arg, const mw_result *result) {
     reg->version = -1;
     if (result->status == MW_OK && reg->freed && result->entries[0].owner == mw_registry_session(registry))
         reg->version = result->entries[0].version;
-    if (finish_freed(reg) || result->status == MW_ECLOSED) {
+    if (finish_freed(reg) || over(reg)) {
         pump(registry);
         return;
     }
@@ -244,7 +281,7 @@ static void look(mw_registration *reg) {
     op_ended(reg);
     reg->version = -1;
     if (!finish_freed(reg))
-        give_up(reg, status, &why);
+        try_later(reg, status, &why);
 }
 
 static void on_written(void *arg, const mw_result *result) {
@@ -253,11 +290,11 @@ static void on_written(void *arg, const mw_result *result) {
     bool ours = result->status == MW_OK && result->written[0].owner == mw_registry_session(registry);
     op_ended(reg);
     reg->version = result->status == MW_OK ? result->written[0].version : -1;
-    if (reg->freed && result->status == MW_EUNKNOWN && mw__registry_connected(registry)) {
+    if (reg->freed && result->status == MW_EUNKNOWN && in_session(registry)) {
         look(reg);
         return;
     }
-    if (finish_freed(reg) || result->status == MW_ECLOSED) {
+    if (finish_freed(reg) || over(reg)) {
         pump(registry);
         return;
     }
@@ -296,7 +333,7 @@ static void write_next(mw_registration *reg) {
     if (status == MW_OK)
         return;
     op_ended(reg);
-    give_up(reg, status, &why);
+    try_later(reg, status, &why);
 }
 
 /* ---- For callers ---------------------------------------------------------------------------------------------------
@@ -372,7 +409,9 @@ void mw_registration_free(mw_registration *reg) {
         reg->freed = true;
         return;
     }
-    if (reg->told && reg->version >= 0 && mw__registry_connected(registry)) {
+    /* ABSENT in a session: a write whose outcome nobody knows may have put it there. */
+    bool may_stand = (reg->told && reg->version >= 0) || reg->state == ABSENT;
+    if (may_stand && in_session(registry)) {
         /* Another may have deleted ours and stand there with the same version before we hear of it. */
         reg->freed = true;
         stop_watching(reg);
@@ -424,6 +463,7 @@ void mw__registrations_lost(mw_registry *registry) {
     for (mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next) {
         mw_registration *reg = mw_container(at, mw_registration, link);
         reg->told = false;
+        reg->late = 0;
         if (reg->state != WRITING)
             reg->version = -1;
         if (reg->state == VISIBLE || reg->state == TURN)

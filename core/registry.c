@@ -38,18 +38,19 @@ void mw__registry_unref(mw_registry *registry) {
 
 static void space_made(void *arg, const mw_result *result) {
     mw_registry *registry = arg;
+    registry->space_asked = false;
     registry->space_made = result->status == MW_OK || result->status == MW_EEXISTS;
-    if (!registry->space_made && result->status != MW_ECLOSED)
+    if (!registry->space_made && result->status != MW_ECLOSED && !registry->failure)
         mw_log(registry->host, MW_LOG_WARN, registry->backend->name, "namespace %s could not be created: %s",
                registry->space, result->error->message);
 }
 
-/* Ops are applied in order of submission, so nothing needs to wait for it. */
+/* Ops are applied in order of submission: asked for before anything else, it is there for all of them. */
 static void make_space(mw_registry *registry) {
-    if (registry->space_made || registry->space_len == 0)
+    if (registry->space_made || registry->space_asked || registry->space_len == 0)
         return;
-    mw_call call = {.done = space_made, .arg = registry};
-    (void)mw__create_space(registry, &call);
+    mw_call call = {.timeout = MW_FOREVER, .done = space_made, .arg = registry};
+    registry->space_asked = mw__create_space(registry, &call) == MW_OK;
 }
 
 static void on_connected(void *arg, const mw_session_info *info) {
@@ -107,8 +108,8 @@ static void on_closed(void *arg) {
     registry->conn = NULL;
     assert(mw__list_empty(&registry->sent) && mw__list_empty(&registry->holds));
     mw__session_closed(registry, NULL);
-    mw_defer_cancel(registry->host, &registry->report_finished);
-    registry->report_finished.run(&registry->report_finished);
+    mw__locks_report_all(registry);
+    mw__ops_report_all(registry);
     mw__session_release(registry);
     if (registry->closed)
         registry->closed(registry->closed_arg);
@@ -188,6 +189,7 @@ int mw_registry_open(const mw_registry_config *config, mw_registry **ret_registr
         mw__registry_unref(registry);
         return status;
     }
+    make_space(registry);
     *ret_registry = registry;
     return MW_OK;
 }
@@ -195,10 +197,20 @@ int mw_registry_open(const mw_registry_config *config, mw_registry **ret_registr
 /* ---- Close ---------------------------------------------------------------------------------------------------------
  */
 
+/* In a forked child the connection is the parent's: nothing may be sent, and nothing of it is touched. */
+static void leave_to_parent(mw_registry *registry, const mw_error *why) {
+    mw__ops_let_go(registry, why);
+    mw__locks_let_go(registry);
+    on_closed(registry);
+}
+
 static void start_close(mw_defer *defer) {
     mw_registry *registry = mw_container(defer, mw_registry, start_close);
     mw_error why;
     (void)mw_fail(&why, MW_ECLOSED, "the registry was closed");
+    bool forked = registry->pid != getpid();
+    if (forked)
+        registry->conn = NULL;
     mw_timer_stop(registry->host, &registry->session.deadline);
     mw__registry_ref(registry);
     mw__registrations_closed(registry);
@@ -206,14 +218,15 @@ static void start_close(mw_defer *defer) {
     mw__views_closed(registry);
     mw__locks_closed(registry, &why);
     mw__ops_fail(registry, MW_ECLOSED, &why);
-    if (registry->abandoning)
+    if (forked)
+        leave_to_parent(registry, &why);
+    else if (registry->abandoning)
         registry->backend->abandon(registry->conn);
     else
         registry->backend->close(registry->conn, registry->patience);
     mw__registry_unref(registry);
 }
 
-/* In a forked child the connection is the parent's: nothing may be sent, and nothing of it is touched. */
 static void begin_close(mw_registry *registry, void (*closed)(void *arg), void *arg) {
     assert(!registry->closing);
     registry->closing = true;

@@ -20,7 +20,7 @@ struct mw_registry {
 
     char *space; /* the namespace, "" when there is none */
     size_t space_len;
-    bool space_made;
+    bool space_asked, space_made;
 
     mw__session session;
     mw_time op_timeout;
@@ -72,6 +72,8 @@ void mw__elections_closed(mw_registry *registry, const mw_error *why);
 void mw__registrations_init(mw_registry *registry);
 void mw__ops_flush(mw_registry *registry);
 void mw__ops_fail(mw_registry *registry, int status, const mw_error *why); /* the waiting ones */
+void mw__ops_report_all(mw_registry *registry);   /* what has ended and was to be reported from the loop: now */
+void mw__locks_report_all(mw_registry *registry); /* the same */
 void mw__locks_connected(mw_registry *registry);
 void mw__locks_mark_lost(mw_registry *registry); /* at once: nothing is held any more */
 void mw__locks_report_lost(mw_registry *registry, const mw_error *why);
@@ -80,6 +82,10 @@ void mw__registrations_connected(mw_registry *registry, bool resumed);
 void mw__registrations_lost(mw_registry *registry);
 void mw__registrations_failed(mw_registry *registry, int status, const mw_error *why);
 void mw__registrations_closed(mw_registry *registry);
+
+/* In a forked child: forget what the backend has, which is its parent's. */
+void mw__ops_let_go(mw_registry *registry, const mw_error *why);
+void mw__locks_let_go(mw_registry *registry);
 void mw__views_failed(mw_registry *registry, int status, const mw_error *why);
 void mw__views_closed(mw_registry *registry);
 void mw__views_reap(mw_defer *defer);

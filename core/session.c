@@ -19,6 +19,7 @@ struct mw_listener {
     void *arg;
     bool greeted;
     bool removed;
+    uint64_t heard;            /* the number of the last state that it was told, or was added in */
     mw_connection_event first; /* the state when it was added */
     char first_reason[sizeof(((mw__session *)NULL)->reason)];
 };
@@ -58,26 +59,52 @@ static void sweep_listeners(mw__session *session) {
     }
 }
 
-/* Each listener hears what it missed first; those added meanwhile start with the state of their addition. */
-static void notify(mw_registry *registry, bool greet_only) {
+/* A state that is being told. A listener may bring about the next one, which is told before this call is over. */
+struct mw__telling {
+    uint64_t number;
+    mw_connection_event event;
+    mw__telling *outer; /* earlier ones that not everybody has heard yet */
+};
+
+static void tell(mw_listener *listener, const mw__telling *telling) {
+    if (telling->outer)
+        tell(listener, telling->outer);
+    if (listener->removed || listener->heard >= telling->number)
+        return;
+    listener->heard = telling->number;
+    listener->changed(listener->arg, &telling->event);
+}
+
+/* Each listener hears what it missed first; those added meanwhile start with the state of their addition. `telling`
+ * NULL: that is all. */
+static void notify(mw_registry *registry, const mw__telling *telling) {
     mw__session *session = &registry->session;
-    char reason[sizeof session->reason];
-    memcpy(reason, session->reason, sizeof reason);
-    mw_connection_event event = present(session);
-    event.reason = reason;
     mw__registry_ref(registry);
     session->notifying++;
     mw__link *last = session->listeners.prev;
     for (mw__link *at = session->listeners.next; at != &session->listeners; at = at->next) {
         mw_listener *listener = mw_container(at, mw_listener, link);
         greet(listener);
-        if (!greet_only && !listener->removed)
-            listener->changed(listener->arg, &event);
+        if (telling)
+            tell(listener, telling);
         if (at == last)
             break;
     }
     if (--session->notifying == 0)
         sweep_listeners(session);
+    mw__registry_unref(registry);
+}
+
+static void notify_all(mw_registry *registry) {
+    mw__session *session = &registry->session;
+    char reason[sizeof session->reason];
+    memcpy(reason, session->reason, sizeof reason);
+    mw__telling telling = {.number = ++session->states, .event = present(session), .outer = session->telling};
+    telling.event.reason = reason;
+    mw__registry_ref(registry);
+    session->telling = &telling;
+    notify(registry, &telling);
+    session->telling = telling.outer;
     mw__registry_unref(registry);
 }
 
@@ -88,7 +115,7 @@ static void enter(mw_registry *registry, mw_state state, int status, const char 
     (void)snprintf(session->reason, sizeof session->reason, "%s", reason ? reason : "");
     mw_log(registry->host, state == MW_LOST ? MW_LOG_WARN : MW_LOG_DEBUG, registry->backend->name, "%s%s%s",
            mw_state_text(state), session->reason[0] ? ": " : "", session->reason);
-    notify(registry, false);
+    notify_all(registry);
 }
 
 static mw_time own_timeout(const mw__session *session) {
@@ -158,7 +185,7 @@ void mw_registry_check_session(mw_registry *registry) {
 }
 
 static void greet_late(mw_defer *defer) {
-    notify(mw_container(defer, mw_registry, session.greet), true);
+    notify(mw_container(defer, mw_registry, session.greet), NULL);
 }
 
 void mw__session_init(mw_registry *registry) {
@@ -184,6 +211,11 @@ void mw__session_opened(mw_registry *registry, const mw_session_info *info) {
     if (session->state == MW_LOST && info->id == session->info.id) {
         registry->backend->expire(registry->conn); /* what was declared lost stays lost */
         return;
+    }
+    if (in_session(session) && info->id == session->info.id) {
+        mw_registry_check_session(registry); /* it came back too late: after a pause this is heard first */
+        if (session->state == MW_LOST || registry->closing)
+            return;
     }
     bool resumed = info->resumed && session->state == MW_SUSPENDED && info->id == session->info.id;
     if (in_session(session) && !resumed)
@@ -262,6 +294,7 @@ mw_listener *mw_listen(mw_registry *registry, void (*changed)(void *arg, const m
     listener->registry = registry;
     listener->changed = changed;
     listener->arg = arg;
+    listener->heard = session->states;
     listener->first = present(session);
     memcpy(listener->first_reason, session->reason, sizeof listener->first_reason);
     mw__list_append(&session->listeners, &listener->link);

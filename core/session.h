@@ -12,6 +12,8 @@ typedef struct mw__past_session {
     unsigned char secret[MW_SECRET_SIZE];
 } mw__past_session;
 
+typedef struct mw__telling mw__telling;
+
 typedef struct mw__session {
     mw_state state;
     mw_session_info info; /* `server` is not kept */
@@ -23,8 +25,10 @@ typedef struct mw__session {
     int status; /* of `reason` */
 
     mw__link listeners;
-    unsigned notifying; /* depth of notification: removed listeners are freed when it is back to 0 */
-    mw_defer greet;     /* delivers the first state to late listeners */
+    uint64_t states;      /* entered so far */
+    mw__telling *telling; /* the state that is being told; NULL = none */
+    unsigned notifying;   /* depth of notification: removed listeners are freed when it is back to 0 */
+    mw_defer greet;       /* delivers the first state to late listeners */
 } mw__session;
 
 void mw__session_init(mw_registry *registry);

@@ -115,9 +115,8 @@ static void welcomed(mw_conn *conn, const mwm_hello *hello) {
         return;
     }
     mwm_calls_resume(conn);
+    conn->events->confirmed(conn->events_arg, conn->hello_sent);
     conn->events->connected(conn->events_arg, &conn->session);
-    if (!conn->closing && conn->state == MWM_CONN_CONNECTED)
-        conn->events->confirmed(conn->events_arg, conn->hello_sent);
 }
 
 /* The session is over, by the server's word or by the core's. */

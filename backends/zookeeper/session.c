@@ -157,11 +157,11 @@ void zk_session_up(mw_conn *conn) {
     conn->phase = ZK_UP;
     conn->probed = conn->renewed = mw_host_now(conn->host);
     conn->probe_writes = true;
+    /* The handshake itself passed the leader, which starts the session's time anew. */
+    conn->events->confirmed(conn->events_arg, conn->connect_sent);
     conn->events->connected(conn->events_arg, &info);
     if (conn->phase != ZK_UP)
         return;
-    /* The handshake itself passed the leader, which starts the session's time anew. */
-    conn->events->confirmed(conn->events_arg, conn->connect_sent);
     zk_holds_resume(conn);
     zk_feeds_resume(conn);
     zk_drain(conn);

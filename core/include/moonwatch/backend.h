@@ -143,7 +143,7 @@ typedef struct mw_conn_events {
      * this; unsent requests stay with the core. The backend goes on to open a new session by itself. */
     void (*expired)(void *arg, const mw_error *why);
     /* A renewal sent at `sent_at` passed the authority itself (ZooKeeper: the leader; a follower's ping does not
-     * count). */
+     * count). Also just before `connected`, where what opened or resumed the session passed it. */
     void (*confirmed)(void *arg, mw_time sent_at);
     /* Connecting fails for a reason that retrying does not mend (MW_EDENIED, MW_ECORRUPT, MW_EUNSUPPORTED ...). The
      * connection stays idle until it is closed. */

@@ -1,0 +1,179 @@
+/* Registrations and elections where something goes wrong: refused records, deadlines, what is withdrawn meanwhile. */
+#define SPEC_SHARED
+#include "support/check.h"
+#include "support/cluster.h"
+#include "support/puppet.h"
+
+#define S(text) mw_str_of(text)
+
+static spec_cluster space;
+static spec_client one, two;
+static spec_puppet puppet;
+
+static void open_two(void) {
+    cluster_open(&space);
+    client_open(&space, NULL, &one);
+    client_open(&space, NULL, &two);
+}
+
+static void close_two(void) {
+    CHECK_INT(mw_registry_handles(one.registry), 0);
+    CHECK_INT(mw_registry_handles(two.registry), 0);
+    client_close(&space, &two);
+    client_close(&space, &one);
+    cluster_close(&space);
+}
+
+typedef struct spec_news {
+    unsigned attempts; /* that ended */
+    int status;
+    unsigned terms, depositions, failures;
+    mw_election *gone; /* `deposed` frees it */
+} spec_news;
+
+static void registered(void *arg, int status, const mw_error *error) {
+    ((spec_news *)arg)->attempts++;
+    ((spec_news *)arg)->status = status;
+}
+
+static void elected(void *arg, int64_t token) {
+    ((spec_news *)arg)->terms++;
+}
+
+static void deposed(void *arg, const mw_error *why) {
+    spec_news *news = arg;
+    news->depositions++;
+    mw_election_free(news->gone);
+    news->gone = NULL;
+}
+
+static void failed(void *arg, const mw_error *why) {
+    ((spec_news *)arg)->failures++;
+    ((spec_news *)arg)->status = why->code;
+}
+
+static const mw_registration_events registration_events = {.registered = registered};
+static const mw_election_events election_events = {.elected = elected, .deposed = deposed, .failed = failed};
+
+static mw_registration *enrol(spec_client *client, mw_time timeout, spec_news *news) {
+    mw_registration *reg = NULL;
+    *news = (spec_news){0};
+    CHECK_INT(mw_register(client->registry, S("/n"), S("v"), timeout, &registration_events, news, &reg, NULL), MW_OK);
+    cluster_pass(&space, 100 * MW_MS);
+    return reg;
+}
+
+static mw_election *stand(mw_registry *registry, spec_news *news) {
+    mw_election *election = NULL;
+    *news = (spec_news){0};
+    CHECK_INT(mw_election_new(registry, S("/e"), S("me"), &election_events, news, &election, NULL), MW_OK);
+    return election;
+}
+
+static int stat_node(void) {
+    spec_outcome result;
+    mw_call call = outcome_call(&result);
+    call.fresh = true;
+    CHECK_INT(mw_stat(two.registry, S("/n"), &call, NULL, NULL), MW_OK);
+    cluster_await(&space, &result);
+    return result.status;
+}
+
+static void a_registration_freed_while_suspended_is_withdrawn_after_it(void) {
+    open_two();
+    spec_news a;
+    mw_registration *reg = enrol(&one, MW_SECOND, &a);
+    CHECK_INT(mw_memory_disconnect(space.server, mw_registry_session(one.registry), MW_SECOND), MW_OK);
+    cluster_pass(&space, 100 * MW_MS);
+    CHECK_INT(mw_registry_state(one.registry), MW_SUSPENDED);
+    mw_registration_free(reg);
+    CHECK_INT(stat_node(), MW_OK);
+    cluster_pass(&space, 4 * MW_SECOND);
+    CHECK_INT(mw_registry_state(one.registry), MW_RECONNECTED);
+    CHECK_INT(stat_node(), MW_ENOT_FOUND);
+    close_two();
+}
+
+/* Others take the place one after the other: the deadline of who waits for it stands. */
+static void a_registration_gives_up_when_it_said_it_would(void) {
+    open_two();
+    spec_news a;
+    spec_outcome written;
+    mw_call call = outcome_call(&written);
+    CHECK_INT(mw_create(two.registry, S("/n"), S("theirs"), true, &call, NULL, NULL), MW_OK);
+    cluster_await(&space, &written);
+    mw_registration *reg = enrol(&one, MW_SECOND, &a);
+    for (int i = 0; i < 4; i++) {
+        static const mw_step swap[2][1] = {{{.kind = MW_DELETE, .version = MW_VERSION_ANY}},
+                                           {{.kind = MW_CREATE, .ephemeral = true}}};
+        for (int j = 0; j < 2; j++) {
+            mw_step step = swap[j][0];
+            step.path = S("/n");
+            CHECK_INT(mw_txn(two.registry, &step, 1, &(mw_call){0}, NULL, NULL), MW_OK);
+        }
+        cluster_pass(&space, 400 * MW_MS);
+    }
+    CHECK_INT(a.attempts, 1);
+    CHECK_INT(a.status, MW_EEXISTS);
+    mw_registration_free(reg);
+    cluster_pass(&space, MW_SECOND);
+    close_two();
+}
+
+static void a_record_that_is_too_large_is_refused_at_once(void) {
+    open_two();
+    spec_news a;
+    size_t len = 1100000;
+    char *record = calloc(1, len);
+    mw_election *election = NULL;
+    mw_error err;
+    CHECK_INT(mw_election_new(one.registry, S("/e"), (mw_str){record, len}, &election_events, &a, &election, &err),
+              MW_ETOO_LARGE);
+    free(record);
+    cluster_pass(&space, MW_SECOND);
+    mw_memory_counts counts;
+    mw_memory_count(space.server, &counts);
+    CHECK_INT(counts.tickets, 0);
+    close_two();
+}
+
+static void who_may_not_write_its_record_holds_nobody_up(void) {
+    puppet_open(&puppet, NULL);
+    puppet_connect(&puppet, 1, false);
+    spec_news a;
+    mw_election *election = stand(puppet.registry, &a);
+    puppet.tickets[0]->granted(puppet.tickets[0], 7);
+    puppet_answer(&puppet, MW_EDENIED, "no right to write /e/leader");
+    CHECK_INT(a.failures, 1);
+    CHECK_INT(a.status, MW_EDENIED);
+    CHECK(!mw_lock_held(mw_election_lock(election)));
+    mw_world_advance(puppet.world, MW_SECOND);
+    CHECK_INT(puppet.ticket_count, 1); /* it does not stand again */
+    puppet_begin_close(&puppet);
+    puppet_finish_close(&puppet);
+    mw_election_free(election);
+    puppet_release(&puppet);
+}
+
+static void who_hears_that_it_resigned_may_free_the_election(void) {
+    open_two();
+    spec_news a;
+    mw_election *election = stand(one.registry, &a);
+    cluster_pass(&space, MW_MS);
+    CHECK_INT(a.terms, 1);
+    a.gone = election;
+    CHECK_INT(mw_election_resign(election, NULL), MW_OK);
+    CHECK_INT(a.depositions, 1);
+    cluster_pass(&space, MW_SECOND);
+    close_two();
+}
+
+static const spec_case cases[] = {
+    {"a registration freed while suspended is withdrawn after it",
+     a_registration_freed_while_suspended_is_withdrawn_after_it},
+    {"a registration gives up when it said it would", a_registration_gives_up_when_it_said_it_would},
+    {"a record that is too large is refused at once", a_record_that_is_too_large_is_refused_at_once},
+    {"who may not write its record holds nobody up", who_may_not_write_its_record_holds_nobody_up},
+    {"who hears that it resigned may free the election", who_hears_that_it_resigned_may_free_the_election},
+};
+SPEC_MAIN(cases)
