@@ -55,6 +55,10 @@ static void set_options(MYSQL *mysql, const mw_mysql_options *options, unsigned 
     /* Values are bytes; no character set stands between us and the tables. */
     mysql_optionsv(mysql, MYSQL_SET_CHARSET_NAME, "binary");
     mysql_optionsv(mysql, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "moonwatch");
+    /* To the library `localhost` is a local socket, whatever the port; to JDBC, and to us, it is a name. */
+    unsigned tcp = MYSQL_PROTOCOL_TCP;
+    if (!options->socket)
+        mysql_optionsv(mysql, MYSQL_OPT_PROTOCOL, &tcp);
     set_tls(mysql, options);
 }
 

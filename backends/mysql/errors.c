@@ -1,7 +1,9 @@
+#define _GNU_SOURCE /* strcasestr */
 #include "errors.h"
 
 #include <errmsg.h>
 #include <mysqld_error.h>
+#include <string.h>
 
 /* Numbers that one of the two families of servers lacks in its header. */
 enum {
@@ -38,6 +40,19 @@ bool mw_mysql_is_gone(unsigned number) {
     }
 }
 
+/* One number for all that can be wrong with TLS; only the text tells what no retry mends. */
+static int tls_error(MYSQL *mysql, const char *where, mw_error *err) {
+    const char *text = mysql_error(mysql);
+    if (strcasestr(text, "certificate"))
+        return mw_fail(err, MW_EDENIED,
+                       "%s: the server's certificate is refused (%s): name who signed it as tls_ca, and the host as "
+                       "the certificate does",
+                       where, text);
+    if (strcasestr(text, "does not support"))
+        return mw_fail(err, MW_EUNSUPPORTED, "%s: TLS is required, and the server offers none", where);
+    return mw_fail(err, MW_EDISCONNECTED, "%s: %s", where, text);
+}
+
 int mw_mysql_connect_error(MYSQL *mysql, const char *where, const char *user, mw_error *err) {
     unsigned number = mysql_errno(mysql);
     switch (number) {
@@ -61,6 +76,8 @@ int mw_mysql_connect_error(MYSQL *mysql, const char *where, const char *user, mw
     case ER_MUST_CHANGE_PASSWORD_LOGIN:
     case ER_ACCOUNT_HAS_BEEN_LOCKED:
         return mw_fail(err, MW_EDENIED, "%s: the account '%s' is locked or its password has expired", where, user);
+    case CR_SSL_CONNECTION_ERROR:
+        return tls_error(mysql, where, err);
     case CR_AUTH_PLUGIN_CANNOT_LOAD:
         return mw_fail(err, MW_EUNSUPPORTED, "%s: %s", where, mysql_error(mysql));
     default:

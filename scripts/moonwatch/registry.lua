@@ -83,6 +83,8 @@ local function translate(options, settings)
     for _, key in ipairs(own) do
         ours[key] = true
     end
+    -- Of a world, or, as a text, where a server is.
+    ours.host = not (settings.host and type(options.host) == "string")
     for key, value in pairs(options) do
         if not ours[key] then
             local requirement = settings[key] or unknown(key, settings)
@@ -132,8 +134,8 @@ function M.open(options)
     end
     local texts = translate(options, settings)
     local registry
-    registry, err = core.open(backend, options.host, texts, options.namespace, options.name, options.op_timeout,
-        options.trace)
+    local host = not texts.host and options.host or nil
+    registry, err = core.open(backend, host, texts, options.namespace, options.name, options.op_timeout, options.trace)
     if not registry or wait == 0 then
         return registry, err
     end

@@ -59,10 +59,10 @@ end
 
 local shared
 
---- The server that all specs of this process share.
+--- The server that all specs of this process share, with one more option that $MOONWATCH_SPEC_MYSQL may hold.
 ---@return support.Mysql
 function Mysql.shared()
-  shared = shared or Mysql.start "--log-bin=bin"
+  shared = shared or Mysql.start("--log-bin=bin", os.getenv "MOONWATCH_SPEC_MYSQL")
   return shared
 end
 

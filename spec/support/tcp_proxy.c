@@ -17,6 +17,8 @@
  *   drop-answer TEXT[|TEXT]
  *                         MySQL packets: forward the next bytes of a client in which a TEXT occurs, swallow the answer
  *                         to its end, then reset that connection: the server has done it, the client will never be told
+ *   ask-instead TEXT|OTHER
+ *                         MySQL packets: what a client sends that holds TEXT has OTHER from there on, and then blanks
  *   silence               "ok MS": how long a connection had brought no byte when its client left it, of the last that
  *                         was left since `freeze` or `half-open`; 0 = none was
  *   session               ZooKeeper frames: "ok ID PASSWORD", both in hexadecimal, of the last handshake
@@ -72,9 +74,10 @@ struct proxy {
     uint64_t delay, jitter, seed;
     bool frozen, refusing;
     losses losses;
+    char instead[480];     /* TEXT|OTHER, "" = nothing is asked instead */
     unsigned long silence; /* ms that the client of the last connection left bore; 0 = none was left since the fault */
     unsigned long accepted, open, up, down, dropped;
-    char line[256];
+    char line[512];
     size_t line_len;
 };
 
@@ -164,8 +167,22 @@ static void tick(uv_timer_t *timer) {
     }
 }
 
-static void take(flow *f, const char *data, size_t len) {
+/* The packet keeps its length. */
+static void ask_instead(const proxy *p, char *data, size_t len) {
+    size_t text_len = strcspn(p->instead, "|"), other_len = strlen(p->instead) - text_len;
+    for (size_t at = 0; text_len && at + other_len <= len; at++) {
+        if (memcmp(data + at, p->instead, text_len) != 0)
+            continue;
+        memset(data + at, ' ', len - at);
+        memcpy(data + at, p->instead + text_len + 1, other_len - 1);
+        return;
+    }
+}
+
+static void take(flow *f, char *data, size_t len) {
     proxy *p = f->link->proxy;
+    if (!f->down)
+        ask_instead(p, data, len);
     *(f->down ? &p->down : &p->up) += len;
     passage how = talk_hears(&f->link->talk, &p->losses, f->down, data, len);
     if (how == CUT) {
@@ -316,6 +333,8 @@ static bool obey(proxy *p, const char *line) {
         p->losses.in = (long)a;
         p->losses.op = (int)b;
         p->losses.op_too = (int)c;
+    } else if (strcmp(verb, "ask-instead") == 0) {
+        snprintf(p->instead, sizeof p->instead, "%s", line + strlen("ask-instead "));
     } else if (strcmp(verb, "drop-answer") == 0) {
         snprintf(p->losses.texts, sizeof p->losses.texts, "%s", line + strlen("drop-answer "));
     } else if (strcmp(verb, "stats") != 0 && strcmp(verb, "session") != 0 && strcmp(verb, "silence") != 0) {
