@@ -1,10 +1,10 @@
 /* One context per lua_State: made, found again, closed. */
 #include "internal.h"
+#include "log_line.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_BUDGET (5 * MW_SECOND)
@@ -18,14 +18,12 @@ static const char context_key = 0;
 
 /* ---- Log of a plain script --------------------------------------------------------------------------------------- */
 
-static const char *const levels[] = {"debug", "info", "warn", "error"};
-
 static mw_log_level level_from_environment(void) {
     const char *wanted = getenv("MOONWATCH_LOG");
     if (wanted && strcmp(wanted, "off") == 0)
         return LOG_OFF;
-    for (int i = 0; wanted && i < 4; i++) {
-        if (strcmp(wanted, levels[i]) == 0)
+    for (int i = 0; wanted && mw_log_level_names[i]; i++) {
+        if (strcmp(wanted, mw_log_level_names[i]) == 0)
             return (mw_log_level)i;
     }
     return MW_LOG_INFO;
@@ -36,17 +34,8 @@ static void log_to_stderr(void *arg, mw_log_level level, const char *component, 
     const mw_lua *lua = arg;
     if (level < lua->log_level)
         return;
-    char out[1200], when[32];
-    struct timespec now;
-    struct tm local;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    (void)localtime_r(&now.tv_sec, &local);
-    (void)strftime(when, sizeof when, "%H:%M:%S", &local);
-    int length =
-        snprintf(out, sizeof out, "%s.%03ld %-5s %s: %s", when, now.tv_nsec / 1000000, levels[level], component, line);
-    size_t used = (size_t)length < sizeof out ? (size_t)length : sizeof out - 1;
-    out[used < sizeof out - 1 ? used++ : sizeof out - 2] = '\n';
-    (void)!write(STDERR_FILENO, out, used);
+    char out[MW_LOG_LINE_MAX];
+    (void)!write(STDERR_FILENO, out, mw_log_line(out, MW_LOG_SHORT, level, component, line));
 }
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */

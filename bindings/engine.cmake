@@ -4,7 +4,7 @@ target_include_directories(moonwatch_setup PUBLIC include)
 target_compile_definitions(moonwatch_setup PRIVATE _GNU_SOURCE MOONWATCH_SCRIPTS="${CMAKE_SOURCE_DIR}/scripts")
 target_link_libraries(moonwatch_setup PUBLIC moonwatch_lua moonwatch_lua_yaml moonwatch_lua_system PkgConfig::LUA)
 
-add_executable(moonwatch main.c)
+add_executable(moonwatch main.c stuck.c)
 target_link_libraries(moonwatch PRIVATE
   moonwatch_setup moonwatch_lua_yaml moonwatch_lua_system moonwatch_lua moonwatch_core PkgConfig::LUA)
 

@@ -1,8 +1,10 @@
 /* moonwatch: the program. It lends the Lua side a loop, a log and signals, and runs scripts/moonwatch/cli.lua as a
  * task.
  */
+#include "log_line.h"
 #include "lua_modules.h"
 #include "lua_setup.h"
+#include "stuck.h"
 
 #include <lauxlib.h>
 #include <locale.h>
@@ -10,11 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
 #define SIGNALS 3
+#define SIGNAL_PATIENCE 10.0          /* seconds for the loop to notice a signal */
 #define LAST_PATIENCE (1 * MW_SECOND) /* commands have withdrawn by then; what will not end is dropped */
 
 typedef struct program {
@@ -25,6 +27,7 @@ typedef struct program {
     mw_lua *lua;
     mw_task *main;
     mw_log_level level;
+    mw_log_style style;
     char backends[PATH_MAX];
     int handler; /* Lua reference of what process.on_signal was given */
     int signalled;
@@ -35,24 +38,12 @@ typedef struct program {
 
 /* ---- Log --------------------------------------------------------------------------------------------------------- */
 
-static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
-
 /* Any thread; one write per line, so that lines of several processes do not mix. */
 static void log_line(void *arg, mw_log_level level, const char *component, const char *line) {
     const program *self = arg;
-    if (level < self->level)
-        return;
-    char out[1200], when[16];
-    struct timespec now;
-    struct tm local;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    (void)localtime_r(&now.tv_sec, &local);
-    (void)strftime(when, sizeof when, "%H:%M:%S", &local);
-    int n = snprintf(out, sizeof out - 1, "%s.%03ld %-5s %s: %s", when, now.tv_nsec / 1000000, levels[level], component,
-                     line);
-    size_t len = (size_t)n < sizeof out - 1 ? (size_t)n : sizeof out - 2;
-    out[len] = '\n';
-    (void)!write(STDERR_FILENO, out, len + 1);
+    char out[MW_LOG_LINE_MAX];
+    if (level >= self->level)
+        (void)!write(STDERR_FILENO, out, mw_log_line(out, self->style, level, component, line));
 }
 
 /* ---- moonwatch.process: what a script of the program itself may ask of it ------------------------------------------
@@ -68,6 +59,7 @@ static int process_on_signal(lua_State *L) {
     program *self = self_of(L);
     luaL_unref(L, LUA_REGISTRYINDEX, self->handler);
     self->often = lua_toboolean(L, 2);
+    mw_stuck_patience(self->often ? 0 : SIGNAL_PATIENCE);
     lua_settop(L, 1);
     self->handler = lua_isfunction(L, 1) ? luaL_ref(L, LUA_REGISTRYINDEX) : LUA_NOREF;
     return 0;
@@ -75,13 +67,30 @@ static int process_on_signal(lua_State *L) {
 
 /* process.log_level(name) */
 static int process_log_level(lua_State *L) {
-    self_of(L)->level = (mw_log_level)luaL_checkoption(L, 1, NULL, levels);
+    self_of(L)->level = (mw_log_level)luaL_checkoption(L, 1, NULL, mw_log_level_names);
+    return 0;
+}
+
+/* process.log_format("text" | "json") */
+static int process_log_format(lua_State *L) {
+    static const char *const formats[] = {"text", "json", NULL};
+    if (luaL_checkoption(L, 1, NULL, formats) == 1)
+        self_of(L)->style = MW_LOG_JSON;
+    return 0;
+}
+
+/* process.signal_patience(seconds): how long the loop may take to notice a signal, after on_signal. */
+static int process_signal_patience(lua_State *L) {
+    mw_stuck_patience(luaL_checknumber(L, 1));
     return 0;
 }
 
 static int open_process(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"on_signal", process_on_signal}, {"log_level", process_log_level}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"on_signal", process_on_signal},
+                                         {"log_level", process_log_level},
+                                         {"log_format", process_log_format},
+                                         {"signal_patience", process_signal_patience},
+                                         {NULL, NULL}};
     luaL_newlibtable(L, functions);
     (void)lua_getfield(L, LUA_REGISTRYINDEX, "moonwatch.program");
     luaL_setfuncs(L, functions, 1);
@@ -97,6 +106,7 @@ static const struct {
 
 static void on_signal(uv_signal_t *handle, int number) {
     program *self = handle->data;
+    mw_stuck_noticed();
     if (!self->often && number != SIGHUP && self->signalled++)
         _exit(128 + number); /* the user is out of patience: the server's timeout withdraws what we hold */
     if (self->handler == LUA_NOREF) {
@@ -121,6 +131,8 @@ static void catch_signals(program *self) {
         self->signals[i].data = self;
         (void)uv_signal_start(&self->signals[i], on_signal, caught[i].number);
         uv_unref((uv_handle_t *)&self->signals[i]);
+        if (caught[i].number != SIGHUP)
+            mw_stuck_listen(caught[i].number);
     }
     (void)signal(SIGPIPE, SIG_IGN);
 }
@@ -206,6 +218,7 @@ static void release(program *self) {
 int main(int argc, char **argv) {
     program self = {.level = MW_LOG_INFO, .handler = LUA_NOREF};
     mw_error err = {0};
+    self.style = isatty(STDERR_FILENO) ? MW_LOG_SHORT : MW_LOG_DATED;
     (void)setlocale(LC_CTYPE, "");
     mw_lua_find_backends(self.backends);
     if (uv_loop_init(&self.loop) < 0) {

@@ -1,13 +1,14 @@
 /* The module `moonwatch.core`: what scripts/moonwatch/ builds the library of. */
 #include "internal.h"
+#include "log_line.h"
 
 #include <math.h>
 
-/* log(level, text) */
+/* log(level, text, component) */
 static int core_log(lua_State *L) {
-    static const char *const names[] = {"debug", "info", "warn", "error", NULL};
-    int level = luaL_checkoption(L, 1, NULL, names);
-    mw_log(mw__lua_process_here(L)->host, (mw_log_level)level, "script", "%s", luaL_checkstring(L, 2));
+    mw_log_level level = (mw_log_level)luaL_checkoption(L, 1, NULL, mw_log_level_names);
+    const char *text = luaL_checkstring(L, 2), *component = luaL_optstring(L, 3, "script");
+    mw_log(mw__lua_process_here(L)->host, level, component, "%s", text);
     return 0;
 }
 

@@ -1,4 +1,5 @@
 --- What startup scripts see as `mw`: the library, and the engine's own registry, nodes and reactions.
+local journal = require "moonwatch.journal"
 local library = require "moonwatch"
 local reactions = require "moonwatch.reactions"
 
@@ -62,11 +63,17 @@ function M.new(engine)
     end
 
     function mw.guard(path, options, body)
-        return mw.registry:guard(path, options, body)
+        if body == nil and type(options) == "function" then
+            options, body = nil, options
+        end
+        return mw.registry:guard(path, options, type(body) == "function" and journal.guarded(path, body) or body)
     end
 
     function mw.elect(path, options, lead)
-        return mw.registry:elect(path, options, lead)
+        if lead == nil and type(options) == "function" then
+            options, lead = nil, options
+        end
+        return mw.registry:elect(path, options, type(lead) == "function" and journal.term(engine, lead) or lead)
     end
 
     function mw.node(options)

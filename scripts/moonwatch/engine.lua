@@ -4,9 +4,11 @@
 -- then the registry opens and whoever waits for it goes on. So a script may wait for the registry at its top level, and
 -- a later one may still say `mw.backend`: neither waits for the other.
 local core = require "moonwatch.core"
+local journal = require "moonwatch.journal"
 local library = require "moonwatch"
 local reactions = require "moonwatch.reactions"
 local startup = require "moonwatch.startup"
+local system = require "moonwatch.system"
 
 ---@class moonwatch.Engine
 ---@field registry moonwatch.Registry?
@@ -15,6 +17,7 @@ local Engine = {}
 Engine.__index = Engine
 
 local M = {}
+local log = journal.log
 
 --- A gate that any number of tasks can wait at until it is opened.
 local function gate()
@@ -55,9 +58,9 @@ end
 -- A script that failed: skip it, or remember why the start cannot succeed.
 function Engine:script_failed(name, err)
     local text = tostring(err):find(name, 1, true) and tostring(err) or ("%s: %s"):format(name, err)
-    core.log("error", (text:gsub("%c", " ")))
+    log.error("%s", text)
     if self.config.on_script_error == "skip" then
-        core.log("warn", ("%s is skipped (on_script_error: skip)"):format(name))
+        log.warn("%s is skipped (on_script_error: skip)", name)
     elseif self.state == "new" or self.state == "starting" then
         self.script_failure = self.script_failure or core.error("invalid", text)
     else
@@ -119,7 +122,7 @@ local function from_list(config, list)
             return options
         end
         reasons[#reasons + 1] = ("%s: %s"):format(name, err.message)
-        core.log("warn", ("backend %s cannot be used: %s"):format(name, err.message))
+        log.warn("backend %s cannot be used: %s", name, err.message)
     end
     return nil, core.error("unsupported", "none of the backends that the script names: " .. table.concat(reasons, "; "))
 end
@@ -146,13 +149,11 @@ end
 -- ---- Life -----------------------------------------------------------------------------------------------------------
 
 --- The end of the story of one connection: tell those who wait, or stop.
-function Engine:watch_connection(registry)
+function Engine:watch_connection(registry, options)
+    local tell = journal.connection(options)
     registry:on_connection(function(event)
         local reason = event.reason and event.reason ~= "" and ": " .. event.reason or ""
-        local level = event.error and (event.state == "closed" and "error" or "warn") or "info"
-        if event.state ~= "connecting" then
-            core.log(level, ("registry %s%s"):format(event.state, reason))
-        end
+        tell(event)
         if event.state == "closed" and self.state ~= "closed" then -- by no doing of ours: trying again would not help
             self:stop(event.error or core.error("closed", "the registry closed" .. reason))
         end
@@ -168,7 +169,7 @@ local function open(self, options)
     end
     self.backend = options.backend
     self.registry = registry
-    self:watch_connection(registry)
+    self:watch_connection(registry, options)
     reactions.attach(self, registry)
     self.opened.open()
     local waited = core.now() + wait
@@ -179,7 +180,7 @@ local function open(self, options)
         core.sleep(0) -- the listener first
         return nil, self.stop_error or core.error("closed", "the registry closed")
     elseif registry:state() == "connecting" then
-        core.log("warn", ("%s does not answer yet; going on to try"):format(options.backend))
+        log.warn("%s does not answer yet; going on to try", options.backend)
     end
     return true
 end
@@ -187,7 +188,10 @@ end
 --- Run the scripts, choose the backend, open the registry: true, or nil, err. In a task.
 function Engine:start(files)
     self.state = "starting"
-    local ok, err = self:run_scripts(files or self.config.scripts or {})
+    files = files or self.config.scripts or {}
+    log.info("moonwatch %s, pid %d: %s, %s", library.version, system.pid(), self.config.file,
+        #files > 0 and table.concat(files, ", ") or "no scripts")
+    local ok, err = self:run_scripts(files)
     local options
     if ok then
         ok, options, err = pcall(self.choose, self)

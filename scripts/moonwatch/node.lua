@@ -2,6 +2,7 @@
 --
 -- A record lives at /nodes/<role>/<key> as an ephemeral registration, so it goes with its process.
 local core = require "moonwatch.core"
+local journal = require "moonwatch.journal"
 local json = require "moonwatch.json"
 local load_of = require "moonwatch.load"
 local system = require "moonwatch.system"
@@ -82,6 +83,10 @@ function NodeRegistration:look()
     node.load = self.sample()
     local before = node.status
     node.status, self.calm = load_of.judge(before, node.load, self.busy, self.limits, self.calm)
+    if node.status ~= before then
+        journal.node(node, self.since, self.busy and {} or self.limits)
+        self.since = core.now()
+    end
     if node.status ~= before or core.now() >= self.due then
         self:write()
     end
@@ -187,7 +192,7 @@ function M.register(registry, options, engine)
     limits.average = (configured.busy or {}).average
     local self = setmetatable({
         node = node, period = period, limits = limits, busy = options.busy, calm = 0, due = core.now() + period,
-        sample = load_of.sampler(options.load),
+        sample = load_of.sampler(options.load), since = core.now(),
     }, NodeRegistration)
     local ok, err = true, nil
     if engine then
@@ -204,13 +209,14 @@ function M.register(registry, options, engine)
     if not self.registration then
         return nil, err
     end
+    journal.log.info("node %s: registered as %s, %s", node.key, node.role, node.status)
     local look_every = math.max(0.05, math.min(period / 2, 2))
     self.ticker = core.spawn_apart(function()
         while true do
             core.sleep(look_every)
             local fine, why = pcall(self.look, self)
             if not fine then
-                core.log("error", ("node: %s"):format(tostring(why)))
+                journal.log.error("node %s: %s", self.node.key, tostring(why))
             end
         end
     end)
@@ -238,7 +244,7 @@ function M.list(registry, role)
             if node then
                 nodes[#nodes + 1] = node
             else
-                core.log("warn", ("%s: %s"):format(entry.path, why))
+                journal.log.warn("%s: %s", entry.path, why)
             end
         end
     end

@@ -31,6 +31,7 @@ M.sections = {
     task_budget = { kind = "duration", initial = "5s", help = "how long a task may run between two waits" },
     memory_limit = { kind = "size", initial = "256MiB", help = "of all scripts together" },
     log_level = { kind = "choice", of = { "debug", "info", "warn", "error" }, initial = "info" },
+    log_format = { kind = "choice", of = { "text", "json" }, initial = "text" },
     attach = { kind = "string", help = "let `moonwatch shell --attach NAME` of the same user look inside" },
     backend_path = { kind = "string", help = "directories of loadable backends, colon-separated" },
     app = { kind = "free", help = "whatever the scripts want: mw.config.app" },

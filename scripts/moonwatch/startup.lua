@@ -39,11 +39,17 @@ local function traceback(err)
     return table.concat(lines, "; ", 1, math.min(#lines, 6))
 end
 
+-- What the script sees as `mw`: its own log, whose lines name it, over what all of them share.
+local function own_api(engine, name)
+    local log = require("moonwatch.logger").named((name:match "[^/]+$" or name):gsub("%c", "?"))
+    return setmetatable({ log = log }, { __index = engine.api, __newindex = engine.api })
+end
+
 ---@param engine moonwatch.Engine
 --- Run `source` as script `name`. Its task lives on after its top level, with what that spawned. `ended(err)` is told
 --- when the top level has ended.
 function M.run(engine, source, name, ended)
-    local chunk, env = sandbox.compile(source, name, engine.api)
+    local chunk, env = sandbox.compile(source, name, own_api(engine, name))
     local script = { name = name, env = env, state = chunk and "running" or "failed" }
     table.insert(engine.scripts, script)
     if not chunk then
@@ -54,7 +60,8 @@ function M.run(engine, source, name, ended)
     local function over(ok, err)
         if script.state == "running" then
             script.state, script.err = ok and "done" or "failed", err
-            ended(not ok and engine.state ~= "closed" and err or nil) -- at the end of all, being cancelled is no failure
+            -- At the end of all, being cancelled is no failure.
+            ended(not ok and engine.state ~= "closed" and err or nil)
         end
     end
     script.task = core.spawn_apart(function()

@@ -10,6 +10,7 @@ before_each(function()
 end)
 
 after_each(function()
+    os.execute(("cd %s && [ ! -e pid ] || [ -e code ] || kill -KILL $(cat pid) 2>/dev/null"):format(folder))
     os.execute("rm -rf " .. folder)
 end)
 
@@ -113,6 +114,29 @@ describe("moonwatch run", function()
         assert.equal(0, process.code())
     end)
 
+    -- Some 10^30 ways to fail, all in one call of C, where no budget reaches it.
+    local stuck = "print 'ready' mw.sleep '1ms' print(('a'):rep(99999):find(('.-'):rep(30) .. 'b'))"
+
+    it("ends within its bound though a script is inside one call of C", function()
+        write("application.yaml", "registry: {type: memory}\nstop_timeout: 50ms\ntask_budget: 50ms\n")
+        write("a.lua", stuck)
+        local process = start "run a.lua"
+        process.says "ready"
+        process.signal "TERM"
+        assert.equal(143, process.code())
+        assert.matches("moonwatch: a script does not come back from a call of C: ended", read "err", 1, true)
+    end)
+
+    it("ends at the second signal whatever goes on", function()
+        write("application.yaml", "registry: {type: memory}\nstop_timeout: 1h\n")
+        write("a.lua", stuck)
+        local process = start "run a.lua"
+        process.says "ready"
+        process.signal "TERM"
+        process.signal "INT"
+        assert.equal(130, process.code())
+    end)
+
     it("does not start when a script cannot be loaded, and says where", function()
         write("application.yaml", sqlite)
         write("bad.lua", "x = 1\nx = = 2")
@@ -128,7 +152,8 @@ describe("moonwatch run", function()
         write("a.lua", "print(pcall(string.rep, 'xy', 1 << 29)) print(#('ab'):rep(3, '-')) mw.stop()")
         local code, out = moonwatch "run a.lua"
         assert.equal(0, code)
-        assert.matches("string.rep: the text would be larger than the memory limit of 31457280 bytes\n8\n", out, 1, true)
+        local complaint = "string.rep: the text would be larger than the memory limit of 31457280 bytes\n8\n"
+        assert.matches(complaint, out, 1, true)
     end)
 
     it("does not start with a configuration that is wrong, and says where", function()

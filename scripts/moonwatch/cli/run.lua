@@ -4,7 +4,7 @@ local core = require "moonwatch.core"
 local M = {
     summary = "Run startup scripts over the registry until told to stop.",
     description = "Read the configuration, run its scripts and those named here, and go on until mw.stop(), SIGTERM or "
-        .. "SIGINT: then registrations and locks are withdrawn, within stop_timeout.",
+        .. "SIGINT: then registrations and locks are withdrawn, within stop_timeout. A second signal ends it at once.",
 }
 
 function M.configure(command)
@@ -44,13 +44,16 @@ local function stop_on_signals(engine)
     local process = require "moonwatch.process"
     process.on_signal(function(name)
         if name == "HUP" then
-            core.log("info", "SIGHUP: nothing to do")
+            core.log("info", "SIGHUP: nothing to do", "engine")
         else
-            core.log("info", ("SIG%s: withdrawing"):format(name))
+            core.log("info", ("SIG%s: withdrawing"):format(name), "engine")
             engine:stop()
         end
     end)
+    -- A script may run for its budget, and then there is the withdrawal; later than that it does not come back.
+    process.signal_patience(engine.config.task_budget + engine.config.stop_timeout)
     process.log_level(engine.config.log_level)
+    process.log_format(engine.config.log_format)
 end
 
 -- Operators may come in from now on, where that is wanted: what to close at the end; nil, err.

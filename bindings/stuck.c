@@ -1,0 +1,55 @@
+#include "stuck.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* A signal handler is handed nothing, and there is one program to a process. */
+static struct sigaction libuv;
+static volatile sig_atomic_t pending, unlimited;
+static struct itimerval patience = {.it_value = {.tv_sec = 10}};
+
+static void end(int number, const char *why) {
+    (void)!write(STDERR_FILENO, why, strlen(why));
+    _exit(128 + number);
+}
+
+static void too_late(int number) {
+    end(pending,
+        "moonwatch: a script does not come back from a call of C: ended; what it holds goes with its session\n");
+}
+
+static void on_signal(int number) {
+    int before = errno;
+    if (!unlimited && pending)
+        end(number, "moonwatch: ended at the second signal; what it holds goes with its session\n");
+    pending = number;
+    if (!unlimited)
+        (void)setitimer(ITIMER_REAL, &patience, NULL);
+    libuv.sa_handler(number);
+    errno = before;
+}
+
+void mw_stuck_listen(int number) {
+    struct sigaction alarm = {.sa_handler = too_late}, ours;
+    (void)sigaction(SIGALRM, &alarm, NULL);
+    (void)sigaction(number, NULL, &libuv); /* the same for each signal */
+    ours = libuv;
+    ours.sa_handler = on_signal;
+    (void)sigaction(number, &ours, NULL);
+}
+
+void mw_stuck_patience(double seconds) {
+    unlimited = seconds <= 0;
+    patience.it_value.tv_sec = (time_t)seconds;
+    patience.it_value.tv_usec = (suseconds_t)((seconds - (double)patience.it_value.tv_sec) * 1e6) + 1;
+}
+
+void mw_stuck_noticed(void) {
+    static const struct itimerval never = {0};
+    (void)setitimer(ITIMER_REAL, &never, NULL);
+    pending = 0;
+}

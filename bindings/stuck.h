@@ -1,0 +1,18 @@
+/* The end of a program whose loop does not come round: a script is inside one call of C (a pattern that backtracks for
+ * ever), where no budget reaches it. A signal that asks for the end is then answered by a timer, or by the next signal.
+ */
+#ifndef MOONWATCH_STUCK_H
+#define MOONWATCH_STUCK_H
+
+#include <stdbool.h>
+
+/* Listen in on `number`, which libuv handles already. Once per signal. */
+void mw_stuck_listen(int number);
+
+/* How long the loop may take to notice a signal; 0 = for ever, and further signals do not end the process either. */
+void mw_stuck_patience(double seconds);
+
+/* The loop has noticed the signals so far. */
+void mw_stuck_noticed(void);
+
+#endif
