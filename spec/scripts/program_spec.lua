@@ -134,7 +134,8 @@ describe("moonwatch run", function()
         process.says "ready"
         process.signal "TERM"
         process.signal "INT"
-        assert.equal(130, process.code())
+        local code = process.code()
+        assert.is_true(code == 130 or code == 143, code) -- of two that wait, the system chooses which comes first
     end)
 
     it("does not start when a script cannot be loaded, and says where", function()
