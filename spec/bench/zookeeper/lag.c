@@ -1,5 +1,5 @@
 #define SPEC_HELPER
-#include "lag.h"
+#include "parts.h"
 
 #include "bare.h"
 

@@ -5,66 +5,17 @@
 #include "backends/zookeeper/world.h"
 
 #include "bare.h"
-#include "lag.h"
+#include "parts.h"
+#include "peers.h"
 
 #include <unistd.h>
 
-#define EPHEMERALS 5000
 #define MEMBERS 10000
 #define ROUNDS 5
 #define PAIRS 9
 #define PEERS 5 /* of these, with peers */
 
-/* ---- Peers: a program that prints one number */
-static double peer(const char *format, ...) {
-    char command[1024], line[64] = "0";
-    va_list args;
-    va_start(args, format);
-    vsnprintf(command, sizeof command, format, args);
-    va_end(args);
-    FILE *pipe = popen(command, "r");
-    if (!pipe || !fgets(line, sizeof line, pipe))
-        fprintf(stderr, "zookeeper_bench: no answer from: %s\n", command);
-    if (pipe)
-        pclose(pipe);
-    return atof(line);
-}
-
-#define CURATOR                                                                                                        \
-    "java -Xmx512m -cp /usr/share/java/curator-recipes.jar:/usr/share/java/curator-framework.jar:"                     \
-    "/usr/share/java/curator-client.jar:/usr/share/java/zookeeper.jar:/usr/share/java/guava.jar:"                      \
-    "/usr/share/java/slf4j-api.jar:/usr/share/java/slf4j-nop.jar " SPEC_FOLDER                                         \
-    "/bench/zookeeper/CuratorBench.java %s %s /bench 2>/dev/null"
-#define KAZOO "/usr/bin/python3 " SPEC_FOLDER "/bench/zookeeper/kazoo_bench.py %s %s /bench 2>/dev/null"
-
 /* ---- The floor */
-static void bare_created(int rc, const char *path, const void *data) {
-    ((bare *)data)->left--;
-}
-
-static void bare_deleted(int rc, const void *data) {
-    ((bare *)data)->left--;
-}
-
-static double bare_ephemerals(bare *b) {
-    char path[64], value[200] = {0};
-    double begin = now_s();
-    b->left = EPHEMERALS;
-    for (int i = 0; i < EPHEMERALS; i++) {
-        snprintf(path, sizeof path, "/bench/b%d", i);
-        zoo_acreate(b->zh, path, value, sizeof value, &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL, bare_created, b);
-    }
-    bare_run(b, bare_done);
-    double took = now_s() - begin;
-    b->left = EPHEMERALS;
-    for (int i = 0; i < EPHEMERALS; i++) {
-        snprintf(path, sizeof path, "/bench/b%d", i);
-        zoo_adelete(b->zh, path, -1, bare_deleted, b);
-    }
-    bare_run(b, bare_done);
-    return took;
-}
-
 static void bare_watched(zhandle_t *zh, int type, int state, const char *path, void *ctx) {}
 
 static void bare_value(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
@@ -104,54 +55,6 @@ static void bulk_done(void *arg, const mw_result *result) {
 
 static bool is_zero(void *arg) {
     return *(int *)arg <= 0;
-}
-
-static double our_ephemerals(node *n) {
-    static bulk all[EPHEMERALS];
-    static char value[200];
-    mw_error err;
-    int left = EPHEMERALS;
-    double begin = now_s();
-    for (int i = 0; i < EPHEMERALS; i++) {
-        snprintf(all[i].path, sizeof all[i].path, "/bench/m%d", i);
-        all[i].call = (mw_call){.timeout = MW_FOREVER, .done = bulk_done, .arg = &left};
-        mw_create(n->registry, mw_str_of(all[i].path), (mw_str){value, sizeof value}, true, &all[i].call, NULL, &err);
-    }
-    world_until(n->world, is_zero, &left);
-    double took = now_s() - begin;
-    left = EPHEMERALS;
-    for (int i = 0; i < EPHEMERALS; i++)
-        mw_delete(n->registry, mw_str_of(all[i].path), MW_VERSION_ANY, &all[i].call, NULL, &err);
-    world_until(n->world, is_zero, &left);
-    return took;
-}
-
-static void registered(void *arg, int status, const mw_error *error) {
-    --*(int *)arg;
-}
-
-/* As a desired state: each is watched, too, and comes back when somebody deletes it. */
-static double our_registrations(world *w) {
-    static const mw_registration_events events = {registered};
-    static mw_registration *all[EPHEMERALS];
-    static char value[200];
-    node n;
-    mw_error err;
-    char path[48];
-    int left = EPHEMERALS;
-    node_open(w, &n, "ours", world_servers(), 10000);
-    double begin = now_s();
-    for (int i = 0; i < EPHEMERALS; i++) {
-        snprintf(path, sizeof path, "/bench/r%d", i);
-        (void)mw_register(n.registry, mw_str_of(path), (mw_str){value, sizeof value}, MW_FOREVER, &events, &left,
-                          &all[i], &err);
-    }
-    world_until(w, is_zero, &left);
-    double took = now_s() - begin;
-    for (int i = 0; i < EPHEMERALS; i++)
-        mw_registration_free(all[i]);
-    node_close(&n);
-    return took;
 }
 
 static double our_view(world *w) {
@@ -222,33 +125,6 @@ static double our_locks(world *w, const char *servers, int sessions, int each) {
 }
 
 /* ---- The table */
-
-static void bench_ephemerals(world *w) {
-    bare b;
-    node n;
-    double floor_s[ROUNDS], ours[ROUNDS], desired[ROUNDS];
-    bare_open(&b, world_servers());
-    node_open(w, &n, "ours", world_servers(), 10000);
-    (void)our_ephemerals(&n);
-    (void)bare_ephemerals(&b);
-    for (int i = 0; i < ROUNDS; i++) {
-        floor_s[i] = bare_ephemerals(&b);
-        ours[i] = our_ephemerals(&n);
-        desired[i] = our_registrations(w);
-    }
-    double f = median(floor_s, ROUNDS), o = median(ours, ROUNDS);
-    zookeeper_close(b.zh);
-    node_close(&n);
-    row("5,000 ephemerals of 200 bytes", o * 1000, "ms", "-", 0, true);
-    row("5,000 ephemerals as registrations, watched", median(desired, ROUNDS) * 1000, "ms", "-", 0, true);
-    row("5,000 ephemerals: speed to zoo_acreate", f / o, "x", "at least 0.9", 0.9, false);
-    row("5,000 ephemerals: speed to Curator inBackground", peer(CURATOR, "background", world_servers()) / o, "x",
-        "at least 1.0", 1.0, false);
-    row("5,000 ephemerals: speed to Curator blocking", peer(CURATOR, "blocking", world_servers()) / o, "x",
-        "at least 3", 3, false);
-    row("5,000 ephemerals: speed to kazoo create_async", peer(KAZOO, "ephemerals", world_servers()) / o, "x",
-        "at least 2", 2, false);
-}
 
 static void bench_lock(world *w, const char *servers, const char *where, double target) {
     char what[128], text[32];

@@ -1,0 +1,155 @@
+#define SPEC_HELPER
+#include "parts.h"
+
+#include "bare.h"
+#include "peers.h"
+
+#define EPHEMERALS 5000
+#define ROUNDS 5
+
+/* ---- The floor */
+
+static void bare_created(int rc, const char *path, const void *data) {
+    ((bare *)data)->left--;
+}
+
+static void bare_deleted(int rc, const void *data) {
+    ((bare *)data)->left--;
+}
+
+static double bare_ephemerals(bare *b) {
+    char path[64], value[200] = {0};
+    double begin = now_s();
+    b->left = EPHEMERALS;
+    for (int i = 0; i < EPHEMERALS; i++) {
+        snprintf(path, sizeof path, "/bench/b%d", i);
+        zoo_acreate(b->zh, path, value, sizeof value, &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL, bare_created, b);
+    }
+    bare_run(b, bare_done);
+    double took = now_s() - begin;
+    b->left = EPHEMERALS;
+    for (int i = 0; i < EPHEMERALS; i++) {
+        snprintf(path, sizeof path, "/bench/b%d", i);
+        zoo_adelete(b->zh, path, -1, bare_deleted, b);
+    }
+    bare_run(b, bare_done);
+    return took;
+}
+
+/* The best that the bare client can do by hand, where one conflict fails all: transactions of as many as ours. */
+#define PER_MULTI 250
+
+static double bare_multi(bare *b) {
+    static zoo_op_t ops[EPHEMERALS];
+    static zoo_op_result_t results[EPHEMERALS];
+    static char paths[EPHEMERALS][64], value[200];
+    double begin = now_s();
+    b->left = EPHEMERALS / PER_MULTI;
+    for (int i = 0; i < EPHEMERALS; i++) {
+        snprintf(paths[i], sizeof paths[i], "/bench/x%d", i);
+        zoo_create_op_init(&ops[i], paths[i], value, sizeof value, &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL, NULL, 0);
+        if (i % PER_MULTI == PER_MULTI - 1)
+            zoo_amulti(b->zh, PER_MULTI, &ops[i + 1 - PER_MULTI], &results[i + 1 - PER_MULTI], bare_deleted, b);
+    }
+    bare_run(b, bare_done);
+    double took = now_s() - begin;
+    b->left = EPHEMERALS;
+    for (int i = 0; i < EPHEMERALS; i++)
+        zoo_adelete(b->zh, paths[i], -1, bare_deleted, b);
+    bare_run(b, bare_done);
+    return took;
+}
+
+/* ---- Ours */
+
+typedef struct bulk {
+    mw_call call;
+    char path[48];
+} bulk;
+
+static void bulk_done(void *arg, const mw_result *result) {
+    --*(int *)arg;
+}
+
+static bool is_zero(void *arg) {
+    return *(int *)arg <= 0;
+}
+
+static double our_ephemerals(node *n) {
+    static bulk all[EPHEMERALS];
+    static char value[200];
+    mw_error err;
+    int left = EPHEMERALS;
+    double begin = now_s();
+    for (int i = 0; i < EPHEMERALS; i++) {
+        snprintf(all[i].path, sizeof all[i].path, "/bench/m%d", i);
+        all[i].call = (mw_call){.timeout = MW_FOREVER, .done = bulk_done, .arg = &left};
+        mw_create(n->registry, mw_str_of(all[i].path), (mw_str){value, sizeof value}, true, &all[i].call, NULL, &err);
+    }
+    world_until(n->world, is_zero, &left);
+    double took = now_s() - begin;
+    left = EPHEMERALS;
+    for (int i = 0; i < EPHEMERALS; i++)
+        mw_delete(n->registry, mw_str_of(all[i].path), MW_VERSION_ANY, &all[i].call, NULL, &err);
+    world_until(n->world, is_zero, &left);
+    return took;
+}
+
+static void registered(void *arg, int status, const mw_error *error) {
+    --*(int *)arg;
+}
+
+/* As a desired state: each is watched, too, and comes back when somebody deletes it. */
+static double our_registrations(world *w) {
+    static const mw_registration_events events = {registered};
+    static mw_registration *all[EPHEMERALS];
+    static char value[200];
+    node n;
+    mw_error err;
+    char path[48];
+    int left = EPHEMERALS;
+    node_open(w, &n, "ours", world_servers(), 10000);
+    double begin = now_s();
+    for (int i = 0; i < EPHEMERALS; i++) {
+        snprintf(path, sizeof path, "/bench/r%d", i);
+        (void)mw_register(n.registry, mw_str_of(path), (mw_str){value, sizeof value}, MW_FOREVER, &events, &left,
+                          &all[i], &err);
+    }
+    world_until(w, is_zero, &left);
+    double took = now_s() - begin;
+    for (int i = 0; i < EPHEMERALS; i++)
+        mw_registration_free(all[i]);
+    node_close(&n);
+    return took;
+}
+
+/* ---- The rows */
+
+void bench_ephemerals(world *w) {
+    bare b;
+    node n;
+    double floor_s[ROUNDS], ours[ROUNDS], desired[ROUNDS], multi_s[ROUNDS];
+    bare_open(&b, world_servers());
+    node_open(w, &n, "ours", world_servers(), 10000);
+    (void)our_ephemerals(&n);
+    (void)bare_ephemerals(&b);
+    for (int i = 0; i < ROUNDS; i++) {
+        floor_s[i] = bare_ephemerals(&b);
+        multi_s[i] = bare_multi(&b);
+        ours[i] = our_ephemerals(&n);
+        desired[i] = our_registrations(w);
+    }
+    double f = median(floor_s, ROUNDS), o = median(ours, ROUNDS);
+    zookeeper_close(b.zh);
+    node_close(&n);
+    row("5,000 ephemerals of 200 bytes", o * 1000, "ms", "-", 0, true);
+    row("5,000 ephemerals as registrations, watched", median(desired, ROUNDS) * 1000, "ms", "-", 0, true);
+    row("5,000 ephemerals: speed to zoo_acreate", f / o, "x", "at least 0.9", 0.9, false);
+    row("5,000 ephemerals: speed to zoo_amulti of 250 by hand", median(multi_s, ROUNDS) / o, "x", "-", 0, true);
+    row("5,000 ephemerals: speed to Curator inBackground", peer(CURATOR, "background", world_servers()) / o, "x",
+        "at least 1.0", 1.0, false);
+    row("5,000 ephemerals: speed to Curator blocking", peer(CURATOR, "blocking", world_servers()) / o, "x",
+        "at least 3", 3, false);
+    row("5,000 ephemerals: speed to kazoo create_async", peer(KAZOO, "ephemerals", world_servers()) / o, "x",
+        "at least 2", 2, false);
+}
