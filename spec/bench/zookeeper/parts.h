@@ -5,6 +5,7 @@
 #include "backends/zookeeper/world.h"
 
 void bench_ephemerals(world *w);
+void bench_far_ephemerals(world *w);
 
 /* How late a timer of 1 ms is in the loop of a registry that works, and in the poll loop of the bare client that does
  * the same. The server is stopped for moments at the end. */

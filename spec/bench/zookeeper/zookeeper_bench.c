@@ -223,8 +223,10 @@ static void all(void) {
         bench_view(&w);
     if (!only || strstr(only, "reaction"))
         bench_reaction();
-    if (!only || strstr(only, "ephemerals"))
+    if (!only || strstr(only, "ephemerals")) {
         bench_ephemerals(&w);
+        bench_far_ephemerals(&w);
+    }
     if (!only || strstr(only, "lock")) {
         bench_lock(&w, world_servers(), "loopback", 0);
         proxy_start(&p, world_port(1));
