@@ -168,6 +168,14 @@ static bool take_option(lua_State *L, const char *function, const mw_option_spec
             (void)mw__lua_wrong_type(L, function, spec->name, "integer", -1);
         *(lua_Integer *)(void *)slot = lua_tointeger(L, -1);
         return false;
+    case MW_OPTION_VERSION:
+        if (!lua_isinteger(L, -1))
+            (void)mw__lua_wrong_type(L, function, spec->name, "integer", -1);
+        *(lua_Integer *)(void *)slot = lua_tointeger(L, -1);
+        if (lua_tointeger(L, -1) < 0)
+            (void)mw__lua_bad_argument(L, function, spec->name, "0 or more expected, got %lld",
+                                       (long long)lua_tointeger(L, -1));
+        return false;
     case MW_OPTION_SHARE:
         if (lua_type(L, -1) != LUA_TNUMBER || !(lua_tonumber(L, -1) >= 0 && lua_tonumber(L, -1) <= 1))
             (void)mw__lua_bad_argument(L, function, spec->name, "a number from 0 to 1 expected");

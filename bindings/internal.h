@@ -244,6 +244,7 @@ typedef enum mw_option_kind {
     MW_OPTION_DURATION, /* mw_time */
     MW_OPTION_BOOLEAN,  /* bool */
     MW_OPTION_INTEGER,  /* lua_Integer */
+    MW_OPTION_VERSION,  /* lua_Integer, 0 or more */
     MW_OPTION_SHARE,    /* double, 0 to 1 */
     MW_OPTION_STRING,   /* mw_str; anchored by the table */
     MW_OPTION_FUNCTION, /* int: stack index where it was pushed; 0 = absent. Grows the stack by one each */

@@ -13,6 +13,7 @@ typedef struct lua_lock {
     mw_lua *lua;
     mw_process *process;
     acquire_await *attempt; /* who waits for the present one; NULL: nobody does any more */
+    bool unheard;           /* the end of an attempt that was given up is still to come: `attempt` begins after it */
     mw_notice lost;
     size_t refs; /* its userdata, and each attempt */
     char backend[32];
@@ -23,6 +24,8 @@ typedef struct lua_lock {
 struct acquire_await {
     mw_await await;
     lua_lock *owner; /* counted */
+    mw_time timeout;
+    bool try;
     int status;
     int64_t token;
     mw_error error;
@@ -35,20 +38,30 @@ static void unref(lua_lock *self) {
 
 /* ---- What the core tells ----------------------------------------------------------------------------------------- */
 
-static void on_acquired(void *arg, int status, int64_t token, const mw_error *error) {
-    lua_lock *self = arg;
+static void end_attempt(lua_lock *self, int status, int64_t token, const mw_error *error) {
     acquire_await *attempt = self->attempt;
     self->attempt = NULL;
-    if (!attempt) { /* cancelled while the grant was on its way */
-        if (status == MW_OK)
-            (void)mw_lock_release(self->lock, NULL);
-        return;
-    }
     attempt->status = status;
     attempt->token = token;
     if (error)
         attempt->error = *error;
     mw__lua_await_done(&attempt->await);
+}
+
+static void on_acquired(void *arg, int status, int64_t token, const mw_error *error) {
+    lua_lock *self = arg;
+    if (!self->unheard) {
+        end_attempt(self, status, token, error);
+        return;
+    }
+    self->unheard = false;
+    if (status == MW_OK) /* it was given up while the grant was on its way */
+        (void)mw_lock_release(self->lock, NULL);
+    mw_error err;
+    acquire_await *next = self->attempt;
+    status = next ? mw_lock_acquire(self->lock, next->timeout, next->try, &err) : MW_OK;
+    if (status != MW_OK)
+        end_attempt(self, status, 0, &err);
 }
 
 static void on_lost(void *arg, const mw_error *why) {
@@ -158,6 +171,7 @@ static void acquire_drop(mw_await *await) {
     lua_lock *self = attempt->owner;
     if (self->attempt == attempt) {
         self->attempt = NULL;
+        self->unheard = true;
         mw_lock_cancel(self->lock);
     } else if (attempt->status == MW_OK && self->lock && mw_lock_held(self->lock)) {
         (void)mw_lock_release(self->lock, NULL);
@@ -205,9 +219,14 @@ static int lock_acquire(lua_State *L) {
     attempt->owner = self;
     attempt->await.release = acquire_release;
     self->refs++;
+    attempt->timeout = options.timeout ? options.timeout : 1; /* 0 means for ever to the core */
+    attempt->try = options.try;
     mw_error err;
-    mw_time timeout = options.timeout ? options.timeout : 1; /* 0 means for ever to the core */
-    int status = mw_lock_acquire(self->lock, timeout, options.try, &err);
+    int status = MW_OK;
+    if (self->unheard && self->attempt)
+        status = mw_fail(&err, MW_EINVALID, "this handle is being acquired already; one attempt at a time");
+    else if (!self->unheard)
+        status = mw_lock_acquire(self->lock, attempt->timeout, options.try, &err);
     if (status != MW_OK) {
         mw__lua_await_free(&attempt->await);
         return mw__lua_failure(L, status, err.message, path, self->backend);

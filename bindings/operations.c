@@ -16,21 +16,17 @@
 
 const mw_option_spec mw__lua_read_options[] = {COMMON, {"fresh", MW_OPTION_BOOLEAN, AT(fresh), NULL}, END};
 const mw_option_spec mw__lua_write_options[] = {COMMON, {"ephemeral", MW_OPTION_BOOLEAN, AT(ephemeral), NULL}, END};
-const mw_option_spec mw__lua_set_options[] = {COMMON, {"version", MW_OPTION_INTEGER, AT(version), NULL}, END};
+const mw_option_spec mw__lua_set_options[] = {COMMON, {"version", MW_OPTION_VERSION, AT(version), NULL}, END};
 const mw_option_spec mw__lua_delete_options[] = {COMMON,
-                                                 {"version", MW_OPTION_INTEGER, AT(version), NULL},
+                                                 {"version", MW_OPTION_VERSION, AT(version), NULL},
                                                  {"recursive", MW_OPTION_BOOLEAN, AT(recursive), NULL},
                                                  END};
 const mw_option_spec mw__lua_queue_options[] = {
     COMMON, {"fresh", MW_OPTION_BOOLEAN, AT(fresh), NULL}, {"recursive", MW_OPTION_BOOLEAN, AT(recursive), NULL}, END};
 
 call_options mw__lua_call_options(lua_State *L, int index, const char *function, const mw_option_spec *specs) {
-    call_options options = {.timeout = UNSET, .version = INT64_MIN};
+    call_options options = {.timeout = UNSET, .version = MW_VERSION_ANY};
     mw__lua_check_options(L, index, function, specs, &options);
-    if (options.version == INT64_MIN)
-        options.version = MW_VERSION_ANY;
-    else if (options.version < 0)
-        (void)mw__lua_bad_argument(L, function, "version", "0 or more expected, got %lld", (long long)options.version);
     return options;
 }
 

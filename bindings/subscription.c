@@ -57,6 +57,15 @@ static void wake(mw_await **list) {
     }
 }
 
+/* Of those who iterate: the one who has waited longest. */
+static void wake_one(subscription *sub) {
+    mw_await *waiter = sub->waiters;
+    if (!waiter)
+        return;
+    sub->waiters = waiter->link;
+    mw__lua_await_done(waiter);
+}
+
 /* The handle may be collected from now on. */
 static void let_go(subscription *sub) {
     luaL_unref(sub->lua->work, LUA_REGISTRYINDEX, sub->self_ref);
@@ -300,11 +309,7 @@ static void on_event(void *arg, const mw_event *event) {
     }
     if (event->kind == MW_SYNCED)
         set_synced(sub);
-    mw_await *waiter = sub->waiters;
-    if (waiter) {
-        sub->waiters = waiter->link;
-        mw__lua_await_done(waiter);
-    }
+    wake_one(sub);
 }
 
 static void on_failed(void *arg, const mw_error *why) {
@@ -426,11 +431,16 @@ static void sub_release(mw_await *await) {
 }
 
 static void sub_drop(mw_await *await) {
-    mw_await **at = ((sub_await *)(void *)await)->list;
+    sub_await *self = (sub_await *)(void *)await;
+    subscription *sub = self->sub;
+    const mw_lanes *lanes = &sub->lanes;
+    mw_await **at = self->list;
     while (*at && *at != await)
         at = &(*at)->link;
     if (*at)
         *at = await->link;
+    if (await->done && self->list == &sub->waiters && (lanes->first || lanes->wait_first || lanes->synced))
+        wake_one(sub); /* what it was woken for is another's */
     mw__lua_await_free(await);
 }
 

@@ -27,8 +27,10 @@ void mw__lua_handle_settle(mw_task *task) {
         handle->task = NULL;
         handle->outcome = task->outcome;
         handle->results = task->results;
-        if (task->results && !mw__lua_protected(task->process->lua, settle, task, "results of a task"))
+        if (task->results && !mw__lua_protected(task->process->lua, settle, task, "results of a task")) {
             handle->outcome = MW_OUTCOME_FAILED;
+            handle->results = 0;
+        }
         luaL_unref(task->process->lua->work, LUA_REGISTRYINDEX, task->handle_ref);
     }
     for (mw_await *joiner; (joiner = task->joiners);) {

@@ -70,12 +70,12 @@ static int add(lua_State *L, txn *self, txn_step step, int value) {
     return 1;
 }
 
-static const mw_option_spec check_options[] = {{"version", MW_OPTION_INTEGER, offsetof(call_options, version), NULL},
+static const mw_option_spec check_options[] = {{"version", MW_OPTION_VERSION, offsetof(call_options, version), NULL},
                                                {"absent", MW_OPTION_BOOLEAN, offsetof(call_options, absent), NULL},
                                                {NULL, 0, 0, NULL}};
 static const mw_option_spec write_options[] = {
     {"ephemeral", MW_OPTION_BOOLEAN, offsetof(call_options, ephemeral), NULL}, {NULL, 0, 0, NULL}};
-static const mw_option_spec version_options[] = {{"version", MW_OPTION_INTEGER, offsetof(call_options, version), NULL},
+static const mw_option_spec version_options[] = {{"version", MW_OPTION_VERSION, offsetof(call_options, version), NULL},
                                                  {NULL, 0, 0, NULL}};
 
 static int txn_check(lua_State *L) {

@@ -250,6 +250,37 @@ describe("an iterated subscription", function()
         assert.is_true(ok or err.code == "closed")
     end)
 
+    it("gives the event of an iteration that is cancelled to another one", function()
+        local first, got
+        reg:subscribe("/d", function(event)
+            if event.type == "added" and event.path == "/d/late" then
+                first:cancel() -- it has been woken, and has not run yet
+            end
+        end)
+        local sub = reg:subscribe("/d")
+        sub:synced()
+        mw.run(function()
+            for event in sub:events() do
+                if event.type == "synced" then
+                    break
+                end
+            end
+            local function next_path()
+                for event in sub:events() do
+                    return event.path
+                end
+            end
+            first = mw.spawn(next_path)
+            mw.sleep(1)
+            local second = mw.spawn(next_path)
+            mw.sleep(1)
+            assert(reg:put("/d/late", "v"))
+            got = select(2, second:join { timeout = 1 })
+        end)
+        assert.equal("cancelled", first.status)
+        assert.equal("/d/late", got)
+    end)
+
     it("is closed when its handle is dropped", function()
         do
             reg:subscribe("/d"):synced()

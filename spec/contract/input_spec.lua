@@ -57,10 +57,12 @@ describe("bad input", function()
 
   it("versions are integers that are not negative", function()
     expect.ok(client:create("/a", "v"))
-    for _, wrong in ipairs { "one", 1.5, true, {}, -1, -2 } do
+    for _, wrong in ipairs { "one", 1.5, true, {}, -1, -2, math.mininteger } do
       expect.misuse("version", function() client:set("/a", "w", { version = wrong }) end)
       expect.misuse("version", function() client:delete("/a", { version = wrong }) end)
       expect.misuse("version", function() client:txn():check("/a", { version = wrong }) end)
+      expect.misuse("version", function() client:txn():set("/a", "w", { version = wrong }) end)
+      expect.misuse("version", function() client:txn():delete("/a", { version = wrong }) end)
     end
     assert.equal("v", expect.ok(client:get("/a")).value)
   end)
