@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 /* A batch waits for the answer to the one before: larger ones suit servers that are far away. What is not a create
- * waits, too: smaller ones suit that. 5,000 creates at 5 ms round trip took a tenth longer than one by one in batches of
- * 250, a quarter less in batches of 500; nearby both are about as fast. */
+ * waits, too: smaller ones suit that. 5,000 creates at 5 ms round trip took a tenth longer than one by one in batches
+ * of 250, a quarter less in batches of 500; nearby both are about as fast. */
 #define BATCH_MOST 500
 #define BATCH_BYTES (128 * 1024) /* of paths and values */
 
