@@ -15,6 +15,8 @@ typedef struct spi_client {
     mw_session_info session;
     int connected, disconnected, expired, confirmed, failed, closed;
     mw_time confirmed_at;
+    bool dated;  /* confirmed since it was away */
+    int undated; /* times that it was told to be connected and not since when */
 } spi_client;
 
 typedef struct spi_op {
@@ -87,16 +89,20 @@ static inline void spi_on_connected(void *arg, const mw_session_info *session) {
     spi_client *client = arg;
     client->session = *session;
     client->connected++;
+    client->undated += !client->dated;
 }
 static inline void spi_on_disconnected(void *arg, const mw_error *why) {
     ((spi_client *)arg)->disconnected++;
+    ((spi_client *)arg)->dated = false;
 }
 static inline void spi_on_expired(void *arg, const mw_error *why) {
     ((spi_client *)arg)->expired++;
+    ((spi_client *)arg)->dated = false;
 }
 static inline void spi_on_confirmed(void *arg, mw_time sent_at) {
     ((spi_client *)arg)->confirmed++;
     ((spi_client *)arg)->confirmed_at = sent_at;
+    ((spi_client *)arg)->dated = true;
 }
 static inline void spi_on_failed(void *arg, int status, const mw_error *why) {
     ((spi_client *)arg)->failed++;

@@ -270,6 +270,16 @@ static void renewals_are_confirmed(void) {
     CHECK(a->confirmed_at > first && a->confirmed_at <= mw_host_now(on.host));
 }
 
+/* The session's time runs since its hello was sent, not since its answer came. */
+static void a_session_is_dated_before_it_is_told(void) {
+    mw_time before = mw_host_now(on.host);
+    spi_client *a = client(&on.a);
+    CHECK(a->confirmed > 0 && a->confirmed_at >= before && a->confirmed_at <= mw_host_now(on.host));
+    a->backend->expire(a->conn);
+    CHECK(spi_await(a, &a->connected, 2));
+    CHECK_INT(a->undated, 0);
+}
+
 static void lists_sessions(void) {
     spi_client *a = client(&on.a);
     if (!(on.backend->caps & MW_CAP_SESSIONS))
@@ -555,6 +565,7 @@ static const spec_case cases[] = {
     {"an abandoned session is left to its timeout", an_abandoned_session_is_left_to_its_timeout},
     {"an expired connection gets a new session", an_expired_connection_gets_a_new_session},
     {"renewals are confirmed", renewals_are_confirmed},
+    {"a session is dated before it is told", a_session_is_dated_before_it_is_told},
     {"lists sessions", lists_sessions},
     {"a feed starts with what is there", a_feed_starts_with_what_is_there},
     {"a feed covers its depth", a_feed_covers_its_depth},
