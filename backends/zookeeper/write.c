@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define OP_OVERHEAD 96 /* headers, lengths, ACL of one operation on the wire, rounded up */
+#define MEMBER 64      /* the name of a member of a lock's queue */
 #define ATTEMPTS 8
 
 void zk_txn_free(zk_txn *txn) {
@@ -32,9 +33,13 @@ void zk_txn_release_slot(zk_op *op) {
 }
 
 static size_t packet_size(const mw_conn *conn, const mw_request *request) {
-    size_t size = 2 * OP_OVERHEAD + 64;
-    for (size_t i = 0; i < request->write_count; i++)
-        size += OP_OVERHEAD + strlen(conn->options.root) + request->writes[i].path.len + request->writes[i].value.len;
+    size_t root = strlen(conn->options.root), size = 64 + 2 * (OP_OVERHEAD + root); /* the mark is made and set */
+    for (size_t i = 0; i < request->write_count; i++) {
+        const mw_write *write = &request->writes[i];
+        bool absence = write->kind == MW_CHECK && write->version == MW_VERSION_ABSENT;
+        size_t path = write->kind == MW_CHECK_LOCK && write->lock ? write->lock->path.len + MEMBER : write->path.len;
+        size += (OP_OVERHEAD + root + path) * (absence ? 2 : 1) + write->value.len;
+    }
     return size;
 }
 

@@ -1,6 +1,31 @@
 /* Reads and writes over the SPI against a real server. */
 #include "rig.h"
 
+/* A check for absence travels as two operations. The server drops the connection of whoever sends it too much. */
+static void counts_what_checks_for_absence_take(void) {
+    enum { CHECKS = 4600, LENGTH = 120 };
+    rig r;
+    static ask a;
+    char(*paths)[LENGTH + 1] = calloc(CHECKS, sizeof *paths);
+    mw_write *writes = calloc(CHECKS, sizeof *writes);
+    mw_written *written = calloc(CHECKS, sizeof *written);
+    rig_open(&r);
+    for (int i = 0; i < CHECKS; i++) {
+        snprintf(paths[i], sizeof *paths, "/absent-%0*d", LENGTH - 8, i);
+        writes[i] = (mw_write){.kind = MW_CHECK, .path = mw_str_of(paths[i]), .version = MW_VERSION_ABSENT};
+    }
+    a = (ask){.status = 1};
+    a.request = (mw_request){.kind = MW_WRITE, .writes = writes, .write_count = CHECKS, .written = written};
+    a.request.done = ask_done;
+    r.backend->submit(r.conn, &a.request);
+    CHECK_INT(ask_wait(&r, &a), MW_ETOO_LARGE);
+    CHECK_INT(r.disconnected, 0);
+    rig_close(&r);
+    free(paths);
+    free(writes);
+    free(written);
+}
+
 static void creates_reads_and_deletes(void) {
     rig r;
     ask a;
@@ -198,6 +223,7 @@ static void refuses_wrong_options(void) {
 }
 
 static const spec_case cases[] = {
+    {"counts what checks for absence take", counts_what_checks_for_absence_take},
     {"creates, reads and deletes", creates_reads_and_deletes},
     {"put creates, then replaces", put_creates_then_replaces},
     {"never adopts what another session owns", never_adopts_what_another_session_owns},
