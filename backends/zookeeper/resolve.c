@@ -35,7 +35,14 @@ static void mark_read(int rc, const char *value, int len, const struct Stat *sta
     one_answer(op, rc);
 }
 
-/* A set entry's present state: exact when nobody wrote since. */
+/* A set entry's present state. */
+static void set_read(int rc, const struct Stat *stat, const void *data) {
+    zk_step *step = (zk_step *)data;
+    zk_heard(step->op->conn);
+    step->stat = rc == ZOK ? *stat : (struct Stat){0};
+    one_answer(step->op, rc);
+}
+
 static void step_read(int rc, const struct Stat *stat, const void *data) {
     zk_step *step = (zk_step *)data;
     zk_heard(step->op->conn);
@@ -78,23 +85,26 @@ static void ask_about(zk_op *op) {
     }
     for (size_t i = 0; i < txn->count; i++)
         if (sets(op, i))
-            ask(op, zk_send_exists(op->conn, txn->steps[i].path, false, step_read, &txn->steps[i]));
+            ask(op, zk_send_exists(op->conn, txn->steps[i].path, false, set_read, &txn->steps[i]));
     ask(op, zk_send_get(op->conn, txn->mark, false, mark_read, op));
 }
 
-/* The version that a set left: as read when the node is still as we left it, otherwise by the guard. */
+/* What a set left: as read when the node is still as we left it. When others wrote since, our version follows from the
+ * guard that was sent, and is one before theirs at most: whoever trusts it must not overwrite them. */
+static void fill_set(zk_txn *txn, zk_step *step) {
+    int guard = txn->ops[step->first].set_op.version;
+    struct Stat now = step->stat;
+    if (now.mzxid == txn->marked.mzxid)
+        return;
+    bool same = now.czxid != 0 && now.czxid < txn->marked.mzxid; /* the incarnation that we wrote to */
+    step->stat = same ? now : step->seen;
+    step->stat.version = guard >= 0 ? guard + 1 : same ? now.version - 1 : 0;
+}
+
 static void fill_sets(zk_op *op) {
-    zk_txn *txn = op->txn;
-    for (size_t i = 0; i < txn->count; i++) {
-        if (!sets(op, i))
-            continue;
-        zk_step *step = &txn->steps[i];
-        const mw_write *write = &op->request->writes[i];
-        step->stat = step->seen;
-        step->stat.mzxid = txn->marked.mzxid;
-        if (step->seen.mzxid != txn->marked.mzxid && write->kind == MW_SET && write->version >= 0)
-            step->stat.version = (int32_t)write->version + 1;
-    }
+    for (size_t i = 0; i < op->txn->count; i++)
+        if (sets(op, i))
+            fill_set(op->txn, &op->txn->steps[i]);
 }
 
 static void end_unknown(zk_op *op) {
@@ -111,8 +121,8 @@ static void decide_single(zk_op *op) {
     bool fresh = present && step->seen.czxid > op->txn->zxid_before;
     if (fresh && zk_owner(&step->seen) == op->conn->session.id)
         zk_txn_done(op, step->seen.czxid);
-    else if (present && !fresh)
-        zk_op_end(op, MW_EEXISTS, NULL);
+    else if (present && !fresh) /* it was refused; a put sees what is there when it is sent again */
+        zk_op_end(op, op->request->writes->kind == MW_PUT ? MW_EDISCONNECTED : MW_EEXISTS, NULL);
     else if (!present && pzxid != 0 && pzxid <= op->txn->zxid_before)
         zk_op_end(op, MW_EDISCONNECTED, NULL);
     else

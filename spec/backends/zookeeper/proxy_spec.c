@@ -80,6 +80,59 @@ static void a_lost_txn_is_found(void) {
     lose_reply(true, false, MULTI);
 }
 
+typedef struct version_seen {
+    int status; /* 1 = under way */
+    int64_t version, created;
+} version_seen;
+
+static void versioned(void *arg, const mw_result *result) {
+    version_seen *v = arg;
+    v->status = result->status;
+    if (result->status == MW_OK && result->written_count) {
+        v->version = result->written[0].version;
+        v->created = result->written[0].created;
+    }
+}
+
+static bool is_versioned(void *arg) {
+    return ((version_seen *)arg)->status != 1;
+}
+
+static void start_put(node *n, version_seen *v, const char *value) {
+    mw_error err;
+    *v = (version_seen){.status = 1};
+    mw_call call = {.done = versioned, .arg = v};
+    CHECK_INT(mw_put(n->registry, mw_str_of("/other/contested"), mw_str_of(value), false, &call, NULL, &err), MW_OK);
+}
+
+static version_seen put(node *n, const char *value) {
+    version_seen v;
+    start_put(n, &v, value);
+    CHECK(world_until(n->world, is_versioned, &v));
+    CHECK_INT(v.status, MW_OK);
+    return v;
+}
+
+/* Another wrote before we could ask: its version is not ours, or our next guard would let us overwrite it. */
+static void a_lost_put_has_its_own_version(void) {
+    static scene s;
+    version_seen lost;
+    scene_begin(&s, 10000);
+    version_seen first = put(&s.near, "1");
+    proxy_tell(&s.proxy, "refuse"); /* connecting again */
+    proxy_tell(&s.proxy, "drop-reply 1 %d", MULTI);
+    start_put(&s.near, &lost, "2");
+    CHECK(world_until(&s.world, node_is_away, &s.near));
+    (void)put(&s.far, "3");
+    (void)put(&s.far, "4");
+    proxy_tell(&s.proxy, "accept");
+    CHECK(world_until(&s.world, is_versioned, &lost));
+    CHECK_INT(lost.status, MW_OK);
+    CHECK_INT(lost.version, first.version + 1);
+    CHECK_INT(lost.created, first.created);
+    scene_end(&s);
+}
+
 static void counted(void *arg, const mw_result *result) {
     *(int *)arg = result->status == MW_OK ? (int)result->entry_count : -1;
 }
@@ -243,6 +296,7 @@ static const spec_case cases[] = {
     {"a create whose reply is lost is found", a_lost_create_is_found},
     {"an ephemeral whose reply is lost is found", a_lost_ephemeral_is_found},
     {"a txn whose reply is lost is found", a_lost_txn_is_found},
+    {"a put whose reply is lost has its own version", a_lost_put_has_its_own_version},
     {"a lock whose reply is lost is one place in the queue", a_lost_lock_is_one_place_in_the_queue},
     {"a break among many writes", a_break_among_many_writes},
     {"delays change nothing", delays_change_nothing},
