@@ -431,6 +431,21 @@ static void resume(hold *h) {
     }
 }
 
+static void unwatch(hold *h, const char *path) {
+    (void)zoo_aremove_watches(h->conn->zh, path, ZWATCHTYPE_ANY, zk_watcher, h->conn, 1, NULL, NULL);
+}
+
+/* resume() looks again at all of them: the client need not set these watches again, in a packet that has its limit. */
+void zk_holds_suspend(mw_conn *conn) {
+    for (zk_link *link = zk_list_first(&conn->holds); link; link = zk_list_next(&conn->holds, link)) {
+        hold *h = mw_container(link, hold, link);
+        if (h->before)
+            unwatch(h, h->before);
+        if (h->node && h->watched)
+            unwatch(h, h->node);
+    }
+}
+
 void zk_holds_resume(mw_conn *conn) {
     for (zk_link *link = zk_list_first(&conn->holds), *next; link; link = next) {
         next = zk_list_next(&conn->holds, link);

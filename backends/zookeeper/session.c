@@ -175,6 +175,7 @@ void zk_session_suspend(mw_conn *conn) {
         return;
     conn->up_told = false;
     zk_feeds_suspend(conn);
+    zk_holds_suspend(conn);
     zk_requests_suspend(conn);
     mw_error why;
     zk_fail(&why, MW_EDISCONNECTED, "zookeeper: connection to %s lost", zoo_get_current_server(conn->zh));

@@ -298,6 +298,7 @@ void zk_reads_more(mw_conn *conn); /* fill the window */
 mw_backend_lock_fn zk_lock;
 mw_backend_unlock_fn zk_unlock;
 void zk_holds_event(mw_conn *conn, int type, const char *path);
+void zk_holds_suspend(mw_conn *conn); /* before the client sets watches again */
 void zk_holds_resume(mw_conn *conn);
 void zk_holds_end(mw_conn *conn, int status, const mw_error *why);
 void zk_holds_probe(mw_conn *conn);
