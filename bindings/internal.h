@@ -186,6 +186,7 @@ void mw__lua_task_drop(mw_task *task);
 bool mw__lua_protected(mw_lua *lua, lua_CFunction work, void *arg, const char *what);
 
 void mw__lua_task_open(lua_State *L); /* class and functions into the module on top */
+void mw__lua_gate_open(lua_State *L);
 
 /* A task or a registry has ended: see whether a close that is under way can go on. */
 void mw__lua_closer_poke(mw_lua *lua);
@@ -275,6 +276,7 @@ void mw__lua_class(lua_State *L, const char *name, const luaL_Reg *methods, cons
 #define MW_CLASS_TXN "moonwatch.Txn"
 #define MW_CLASS_TASK "moonwatch.Task"
 #define MW_CLASS_ERROR "moonwatch.Error"
+#define MW_CLASS_GATE "moonwatch.Gate"
 #define MW_CLASS_WORLD "moonwatch.World"
 #define MW_CLASS_HOST "moonwatch.Host"
 #define MW_CLASS_SERVER "moonwatch.MemoryServer"

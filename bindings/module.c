@@ -77,6 +77,7 @@ int mw_lua_open_module(lua_State *L) {
     lua_setfield(L, -2, "classes");
     mw__lua_error_open(L);
     mw__lua_task_open(L);
+    mw__lua_gate_open(L);
     mw__lua_registry_open(L);
     mw__lua_world_open(L);
     return 1;

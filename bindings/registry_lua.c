@@ -362,6 +362,10 @@ static int core_connected(lua_State *L) {
     self->timer.fire = connect_late;
     registry->refs++;
     self->listener = mw_listen(registry->registry, connect_heard, self);
+    if (!self->listener) {
+        mw__lua_await_free(&self->await);
+        return luaL_error(L, "not enough memory");
+    }
     if (timeout != MW_FOREVER)
         (void)mw_timer_start(registry->process->host, &self->timer, timeout);
     return mw__lua_wait(L, registry->process, &self->await);

@@ -46,15 +46,12 @@ function M.new()
     end
 
     local function loaded(load)
-        local ended, failure = false, nil
-        local waiting = core.spawn_apart(core.sleep, math.huge)
+        local ended, failure = core.gate(), nil
         load(function(err)
-            ended, failure = true, err
-            waiting:cancel()
+            failure = err
+            ended:open()
         end)
-        if not ended then
-            waiting:join()
-        end
+        ended:wait()
         if failure then
             invalid(failure)
         end

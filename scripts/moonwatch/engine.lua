@@ -19,26 +19,13 @@ Engine.__index = Engine
 local M = {}
 local log = journal.log
 
---- A gate that any number of tasks can wait at until it is opened.
-local function gate()
-    local closed = core.spawn_apart(core.sleep, math.huge)
-    return {
-        open = function()
-            closed:cancel()
-        end,
-        wait = function()
-            closed:join()
-        end,
-    }
-end
-
 --- The registry, as soon as there is one. Raises when there never will be.
 function Engine:await_registry()
     while not self.registry do
         if self.failure or self.state == "closed" then
             error(self.failure or core.error("closed", "the engine is closed"), 0)
         end
-        self.opened.wait()
+        self.opened:wait()
     end
     return self.registry
 end
@@ -171,18 +158,14 @@ local function open(self, options)
     self.registry = registry
     self:watch_connection(registry, options)
     reactions.attach(self, registry)
-    self.opened.open()
-    local waited = core.now() + wait
-    while registry:state() == "connecting" and core.now() < waited do
-        core.sleep(0.001)
-    end
-    if registry:state() == "closed" then
-        core.sleep(0) -- the listener first
-        return nil, self.stop_error or core.error("closed", "the registry closed")
-    elseif registry:state() == "connecting" then
+    self.opened:open()
+    local connected
+    connected, err = core.connected(registry, wait)
+    if not connected and err.code == "timeout" then
         log.warn("%s does not answer yet; going on to try", options.backend)
+        return true
     end
-    return true
+    return connected, not connected and (self.stop_error or err) or nil -- the listener has heard it first
 end
 
 --- Run the scripts, choose the backend, open the registry: true, or nil, err. In a task.
@@ -203,7 +186,7 @@ function Engine:start(files)
     if not ok or not options or self.script_failure then
         self.failure = self.script_failure or err
         self.state = "failed"
-        self.opened.open()
+        self.opened:open()
         return nil, self.failure
     end
     self.state = "open"
@@ -213,12 +196,12 @@ end
 --- Ask for the end: whoever waits in `run` goes on.
 function Engine:stop(err)
     self.stop_error = self.stop_error or err
-    self.stopped.open()
+    self.stopped:open()
 end
 
 --- Wait until somebody asks for the end: true, or nil, err.
 function Engine:wait()
-    self.stopped.wait()
+    self.stopped:wait()
     return not self.stop_error, self.stop_error
 end
 
@@ -228,7 +211,7 @@ function Engine:close()
         return
     end
     self.state = "closed"
-    self.opened.open()
+    self.opened:open()
     local late = core.now() + self.config.stop_timeout
     for _, script in ipairs(self.scripts) do
         if script.task then
@@ -264,7 +247,8 @@ end
 ---@return moonwatch.Engine
 function M.new(config)
     local self = setmetatable({
-        config = config, state = "new", scripts = {}, deferred = {}, closers = {}, opened = gate(), stopped = gate(),
+        config = config, state = "new", scripts = {}, deferred = {}, closers = {}, opened = core.gate(),
+        stopped = core.gate(),
     }, Engine)
     core.limits { budget = config.task_budget, memory = config.memory_limit }
     self.api = require("moonwatch.api").new(self)

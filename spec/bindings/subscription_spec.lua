@@ -266,9 +266,8 @@ describe("an iterated subscription", function()
                 end
             end
             local function next_path()
-                for event in sub:events() do
-                    return event.path
-                end
+                local next_event, iterated = sub:events()
+                return next_event(iterated).path
             end
             first = mw.spawn(next_path)
             mw.sleep(1)
