@@ -74,10 +74,21 @@ static bool complain(lua_State *L, const struct reader *reader, yaml_mark_t at, 
     return false;
 }
 
+/* Whether line `line`, from 0, is indented with a tab: the parser only says that the character cannot stand there. */
+static bool has_tab_indent(const char *text, size_t line) {
+    while (line > 0 && (text = strchr(text, '\n'))) {
+        text++;
+        line--;
+    }
+    return text && text[strspn(text, " ")] == '\t';
+}
+
 /* libyaml gives a byte offset where the input is no text at all, and a mark otherwise. */
 static bool complain_parser(lua_State *L, const struct reader *reader, const char *text) {
     const yaml_parser_t *parser = &reader->parser;
     const char *problem = parser->problem ? parser->problem : "out of memory";
+    if (parser->error == YAML_SCANNER_ERROR && has_tab_indent(text, parser->problem_mark.line))
+        return complain(L, reader, parser->problem_mark, "a tab; YAML is indented with spaces");
     if (parser->error != YAML_READER_ERROR)
         return complain(L, reader, parser->problem_mark, problem);
     yaml_mark_t at = {0};

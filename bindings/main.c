@@ -59,7 +59,7 @@ static int process_on_signal(lua_State *L) {
     program *self = self_of(L);
     luaL_unref(L, LUA_REGISTRYINDEX, self->handler);
     self->often = lua_toboolean(L, 2);
-    mw_stuck_patience(self->often ? 0 : SIGNAL_PATIENCE);
+    mw_stuck_patience(self->often ? 0 : SIGNAL_PATIENCE, false);
     lua_settop(L, 1);
     self->handler = lua_isfunction(L, 1) ? luaL_ref(L, LUA_REGISTRYINDEX) : LUA_NOREF;
     return 0;
@@ -79,9 +79,9 @@ static int process_log_format(lua_State *L) {
     return 0;
 }
 
-/* process.signal_patience(seconds): how long the loop may take to notice a signal, after on_signal. */
-static int process_signal_patience(lua_State *L) {
-    mw_stuck_patience(luaL_checknumber(L, 1));
+/* process.end_within(seconds): of a signal, whatever scripts do; after on_signal. */
+static int process_end_within(lua_State *L) {
+    mw_stuck_patience(luaL_checknumber(L, 1), true);
     return 0;
 }
 
@@ -89,7 +89,7 @@ static int open_process(lua_State *L) {
     static const luaL_Reg functions[] = {{"on_signal", process_on_signal},
                                          {"log_level", process_log_level},
                                          {"log_format", process_log_format},
-                                         {"signal_patience", process_signal_patience},
+                                         {"end_within", process_end_within},
                                          {NULL, NULL}};
     luaL_newlibtable(L, functions);
     (void)lua_getfield(L, LUA_REGISTRYINDEX, "moonwatch.program");

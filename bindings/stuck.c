@@ -9,7 +9,7 @@
 
 /* A signal handler is handed nothing, and there is one program to a process. */
 static struct sigaction libuv;
-static volatile sig_atomic_t pending, unlimited;
+static volatile sig_atomic_t pending, asked, unlimited, to_the_end;
 static struct itimerval patience = {.it_value = {.tv_sec = 10}};
 
 static void end(int number, const char *why) {
@@ -18,15 +18,14 @@ static void end(int number, const char *why) {
 }
 
 static void too_late(int number) {
-    end(pending,
-        "moonwatch: a script does not come back from a call of C: ended; what it holds goes with its session\n");
+    end(asked, "moonwatch: a script does not come back from a call of C: ended; what it holds goes with its session\n");
 }
 
 static void on_signal(int number) {
     int before = errno;
-    if (!unlimited && pending)
+    if (!unlimited && (pending || (to_the_end && asked)))
         end(number, "moonwatch: ended at the second signal; what it holds goes with its session\n");
-    pending = number;
+    pending = asked = number;
     if (!unlimited)
         (void)setitimer(ITIMER_REAL, &patience, NULL);
     libuv.sa_handler(number);
@@ -42,14 +41,16 @@ void mw_stuck_listen(int number) {
     (void)sigaction(number, &ours, NULL);
 }
 
-void mw_stuck_patience(double seconds) {
+void mw_stuck_patience(double seconds, bool until_the_end) {
     unlimited = seconds <= 0;
+    to_the_end = until_the_end;
     patience.it_value.tv_sec = (time_t)seconds;
     patience.it_value.tv_usec = (suseconds_t)((seconds - (double)patience.it_value.tv_sec) * 1e6) + 1;
 }
 
 void mw_stuck_noticed(void) {
     static const struct itimerval never = {0};
-    (void)setitimer(ITIMER_REAL, &never, NULL);
+    if (!to_the_end)
+        (void)setitimer(ITIMER_REAL, &never, NULL);
     pending = 0;
 }

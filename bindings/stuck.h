@@ -9,8 +9,9 @@
 /* Listen in on `number`, which libuv handles already. Once per signal. */
 void mw_stuck_listen(int number);
 
-/* How long the loop may take to notice a signal; 0 = for ever, and further signals do not end the process either. */
-void mw_stuck_patience(double seconds);
+/* How long the loop may take to notice a signal, or with `until_the_end` the whole process to end after one; 0 = for
+ * ever, and further signals do not end the process either. */
+void mw_stuck_patience(double seconds, bool until_the_end);
 
 /* The loop has noticed the signals so far. */
 void mw_stuck_noticed(void);

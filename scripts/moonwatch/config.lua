@@ -5,6 +5,7 @@
 local mask = require "moonwatch.mask"
 local schema = require "moonwatch.schema"
 local settings = require "moonwatch.settings"
+local suggest = require "moonwatch.suggest"
 local url = require "moonwatch.url"
 local yaml = require "moonwatch.yaml"
 
@@ -118,7 +119,7 @@ function Config:choose(reader)
     end
     local trouble = self.unavailable[kind]
     if trouble and (self.asked or #names > 0) then -- of what nobody asked for, only its use complains
-        reader:complain(trouble.place, "registry.%s: %s", kind, trouble.err)
+        reader:complain(trouble.place, "%s%s", trouble.err, suggest.hint(kind, builtin))
     end
 end
 
@@ -204,7 +205,7 @@ function M.parse(text, file, options)
         end
     end
     if #reader.complaints > 0 then
-        return nil, reader.complaints
+        return nil, reader:sorted()
     end
     return self
 end

@@ -35,6 +35,19 @@ function Reader:complain(place, why, ...)
     return nil
 end
 
+--- The complaints in the order of the file.
+function Reader:sorted()
+    local function place(complaint)
+        local line, column = complaint:match("^:(%d+):(%d+)", #self.file + 1)
+        return (tonumber(line) or 0) << 32 | (tonumber(column) or 0)
+    end
+    table.sort(self.complaints, function(a, b)
+        local first, second = place(a), place(b)
+        return first < second or first == second and a < b
+    end)
+    return self.complaints
+end
+
 --- The place of `key` (or of its value) in the table `map`.
 function Reader:place(map, key, of_value)
     local marks = self.where[map]
@@ -61,6 +74,10 @@ function Reader:expand(text, place)
         end
         return value or ""
     end)
+    local open = text:gsub("%$?%${[^}]*}", ""):match "%${.*"
+    if open then
+        ok = self:complain(place, "'%s' has no '}'; a plain '${' is written '$${'", open)
+    end
     return ok and expanded or nil
 end
 
@@ -75,7 +92,7 @@ end
 
 local scalar = {}
 
-function scalar.string(value)
+function scalar.secret(value)
     if type(value) == "table" and #value > 0 then -- servers: [a, b]
         for _, item in ipairs(value) do
             if type(item) == "table" then
@@ -88,7 +105,14 @@ function scalar.string(value)
     end
     return tostring(value)
 end
-scalar.secret = scalar.string
+
+function scalar.string(value)
+    local text, err = scalar.secret(value)
+    if text and text:find "%c" then
+        return nil, ("a text of one line was expected; byte %d is a control character"):format(text:find "%c")
+    end
+    return text, err
+end
 
 function scalar.number(value, spec)
     local number = type(value) ~= "table" and tonumber(value)
@@ -127,17 +151,26 @@ function scalar.choice(value, spec)
     return nil, ("'%s' is none of %s%s"):format(tostring(value), known, suggest.hint(tostring(value), spec.of))
 end
 
-function scalar.duration(value)
-    return duration.parse(value)
+-- Bounds as texts: "1s".
+local function at_least(kind, parse)
+    return function(value, spec)
+        local number, err = parse(value)
+        if number and spec.min and number < parse(spec.min) then
+            return nil, ("%s: '%s' is less than %s"):format(kind, value, spec.min)
+        end
+        return number, err
+    end
 end
-
-function scalar.size(value)
-    return size.parse(value)
-end
+scalar.duration = at_least("duration", duration.parse)
+scalar.size = at_least("size", size.parse)
 
 function scalar.path(value, _, reader)
-    if type(value) ~= "string" or value == "" then
-        return nil, "the name of a file was expected, not " .. say(value)
+    if value == "" then
+        return nil, "the name of a file was expected, not an empty text"
+    elseif type(value) ~= "string" then
+        return nil, ("the name of a file was expected, not %s; quote it"):format(say(value))
+    elseif value:find "%c" then
+        return nil, ("the name of a file was expected; byte %d is a control character"):format(value:find "%c")
     end
     return value:sub(1, 1) == "/" and value or reader.folder .. value
 end
@@ -196,16 +229,17 @@ function Reader:free(value, place)
     return copy
 end
 
---- The content of the file that `NAME_file` names: a secret kept apart from the configuration.
-function Reader:secret_file(name, place)
-    local path = scalar.path(name, nil, self)
-    local file, err = io.open(path or "", "r")
-    local text = file and file:read(65536)
+--- The content of the file `path`: a secret kept apart from the configuration.
+function Reader:secret_file(path, place)
+    local file, err = io.open(path, "r")
+    local text, why
     if file then
+        text, why = file:read(65536)
         file:close()
     end
-    if not text then
-        return self:complain(place, "the secret cannot be read: %s", err or path .. " is empty")
+    if not text or text:find "^[\r\n]*$" then
+        why = err or path .. (why and ": " .. why or " is empty")
+        return self:complain(place, "the secret cannot be read: %s", why)
     end
     return (text:gsub("[\r\n]+$", ""))
 end
@@ -231,11 +265,19 @@ function Reader:key(map, key, spec, typed, seen)
     local wanted = spec.keys[name]
     local place = self:place(map, key, true)
     seen[file_of or name], seen[name] = true, map[key] ~= yaml.null
-    if wanted then
+    if file_of and spec.keys[file_of] and spec.keys[file_of].kind == "secret" then
+        local path = self:value(map[key], { kind = "path" }, place)
+        local secret = path and self:secret_file(path, place)
+        if wanted then -- the backend reads it itself
+            typed[name] = path
+        else
+            typed[file_of] = secret
+        end
+        if map[file_of] ~= nil and map[file_of] ~= yaml.null then
+            self:complain(place, "%s and %s: give one of them", file_of, name)
+        end
+    elseif wanted then
         typed[name] = self:value(map[key], wanted, place)
-    elseif file_of and spec.keys[file_of] and spec.keys[file_of].kind == "secret" then
-        local path = self:value(map[key], { kind = "string" }, place)
-        typed[file_of] = path and self:secret_file(path, place)
     else
         local known = {}
         for known_key in pairs(spec.keys) do

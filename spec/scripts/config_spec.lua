@@ -17,6 +17,7 @@ local tables = {
         { key = "servers", kind = "string", required = true, help = "host:port,..." },
         { key = "session_timeout_ms", kind = "duration", initial = "30000" },
         { key = "digest", kind = "secret" },
+        { key = "digest_file", kind = "path" },
     },
 }
 
@@ -117,8 +118,7 @@ memory_limit: 5 cows
 node: {weight: 1.5}
 scripts: {a: b}
 ]]
-        table.sort(list)
-        assert.same({
+        assert.same({ -- in the order of the file
             "conf/application.yaml:3:29: duration: '5x' at byte 2: unknown unit 'x'; use ms, s, m, h, d",
             "conf/application.yaml:4:24: servers: 'a:0' at byte 3: a port from 1 to 65535 was expected",
             "conf/application.yaml:5:18: 'stopp' is none of stop, skip; did you mean 'stop'?",
@@ -132,8 +132,10 @@ scripts: {a: b}
     it("names what is missing", function()
         assert.same({ "conf/application.yaml:1:23: 'servers' is missing: host:port,..." },
             complaints "registry: {zookeeper: {}}")
-        assert.same({ "conf/application.yaml:1:18: registry.etcd: no backend 'etcd'" },
+        assert.same({ "conf/application.yaml:1:18: no backend 'etcd'" },
             complaints "registry: {type: etcd}")
+        assert.same({ "conf/application.yaml:1:18: no backend 'zokeeper'; did you mean 'zookeeper'?" },
+            complaints "registry: {type: zokeeper}")
     end)
 
     it("takes values from the environment", function()
@@ -144,6 +146,8 @@ scripts: {a: b}
         assert.same({ "conf/application.yaml:1:27: the environment has no DIR; set it, or write ${DIR:-otherwise}" },
             complaints "registry: {sqlite: {path: '${DIR}'}}")
         assert.matches("names no variable", complaints("registry: {sqlite: {path: '${1 2}'}}")[1])
+        assert.same({ "conf/application.yaml:1:27: '${DIR/r.db' has no '}'; a plain '${' is written '$${'" },
+            complaints("registry: {sqlite: {path: '$${a}${DIR/r.db'}}", { DIR = "/data" }))
     end)
 
     it("reads a secret from a file, and says when it cannot", function()
@@ -157,6 +161,36 @@ scripts: {a: b}
         assert.same({ "conf/application.yaml:1:53: the secret cannot be read: /no/such: No such file or directory" },
             complaints "registry: {mysql: {url: mysql://h/d, password_file: /no/such}}")
         assert.matches("unknown key 'url_file'", complaints("registry: {mysql: {url_file: /x}}")[1])
+        assert.matches("cannot be read: /dev/null is empty",
+            complaints("registry: {mysql: {url: mysql://h/d, password_file: /dev/null}}")[1], 1, true)
+        assert.matches("cannot be read: /tmp: Is a directory",
+            complaints("registry: {mysql: {url: mysql://h/d, password_file: /tmp}}")[1], 1, true)
+        assert.matches("1:66: password and password_file: give one of them",
+            complaints("registry: {mysql: {url: mysql://h/d, password: x, password_file: /proc/version}}")[1], 1, true)
+    end)
+
+    it("looks at the file of a secret also where the backend reads it itself", function()
+        local parsed = assert(parse "registry: {zookeeper: {servers: a, digest_file: /proc/version}}")
+        assert.equal("/proc/version", parsed:open_options().digest_file)
+        assert.is_nil(parsed:open_options().digest)
+        assert.same({ "conf/application.yaml:1:49: the secret cannot be read: conf/no: No such file or directory" },
+            complaints "registry: {zookeeper: {servers: a, digest_file: no}}")
+    end)
+
+    it("refuses spans and sizes with which nothing can work, and texts that are none", function()
+        for text, wanted in pairs {
+            ["node: {period: 0s}"] = "1:16: duration: '0s' is less than 100ms",
+            ["task_budget: 0"] = "1:14: duration: '0' is less than 10ms",
+            ["registry: {op_timeout: 0s}"] = "1:24: duration: '0s' is less than 1ms",
+            ["memory_limit: 1MiB"] = "1:15: size: '1MiB' is less than 16MiB",
+            ["scripts: ['']"] = "1:11: the name of a file was expected, not an empty text",
+            ["registry: {sqlite: {path: 5}}"] = "1:27: the name of a file was expected, not a number; quote it",
+            ['registry: {sqlite: {path: "a\\0b"}}'] =
+                "1:27: the name of a file was expected; byte 2 is a control character",
+            ['registry: {type: "memory\\0"}'] = "1:18: a text of one line was expected; byte 7 is a control character",
+        } do
+            assert.equal("conf/application.yaml:" .. wanted, complaints(text)[1])
+        end
     end)
 
     it("never prints a secret, wherever it stands", function()

@@ -127,6 +127,16 @@ describe("moonwatch run", function()
         assert.matches("moonwatch: a script does not come back from a call of C: ended", read "err", 1, true)
     end)
 
+    it("ends within its bound though a script goes into such a call when it is told to end", function()
+        write("application.yaml", "registry: {type: memory}\nstop_timeout: 50ms\ntask_budget: 50ms\n")
+        write("a.lua", "local _ <close> = setmetatable({}, { __close = function() "
+            .. "print(('a'):rep(99999):find(('.-'):rep(30) .. 'b')) end }) print 'ready' mw.sleep(math.huge)")
+        local process = start "run a.lua"
+        process.says "ready"
+        process.signal "TERM"
+        assert.equal(143, process.code())
+    end)
+
     it("ends at the second signal whatever goes on", function()
         write("application.yaml", "registry: {type: memory}\nstop_timeout: 1h\n")
         write("a.lua", stuck)

@@ -50,7 +50,8 @@ list: [1, two, {three: 3}]
             ["a: !!str 1"] = "f.yaml:1:4: tags are not read; quote a text, write a number bare",
             ["--- 1\n--- 2"] = "f.yaml:2:1: a second document; one is read",
             ["? [a]\n: 1"] = "f.yaml:1:3: a key is a text",
-            ["a:\n\tb: 1"] = "f.yaml:2:1: found character that cannot start any token",
+            ["a:\n\tb: 1"] = "f.yaml:2:1: a tab; YAML is indented with spaces",
+            ["a: @x"] = "f.yaml:1:4: found character that cannot start any token",
             ["a: 1\nb: \0"] = "f.yaml:2:4: control characters are not allowed",
             ["a: 1\n\n\xff"] = "f.yaml:3:1: invalid leading UTF-8 octet",
         } do

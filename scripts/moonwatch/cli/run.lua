@@ -50,8 +50,8 @@ local function stop_on_signals(engine)
             engine:stop()
         end
     end)
-    -- A script may run for its budget, and then there is the withdrawal; later than that it does not come back.
-    process.signal_patience(engine.config.task_budget + engine.config.stop_timeout)
+    -- A script may run for its budget, end and withdraw, each in its time: what comes later than that does not come.
+    process.end_within(engine.config.task_budget + 2 * engine.config.stop_timeout + 2)
     process.log_level(engine.config.log_level)
     process.log_format(engine.config.log_format)
 end
