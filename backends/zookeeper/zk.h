@@ -25,7 +25,7 @@
 #define ZK_HIDDEN "/.moonwatch" /* below the chroot: marks of sessions; not shown to anyone */
 #define ZK_SLOT_COUNT 65        /* 0 names the session; the others mark one write in flight each */
 #define ZK_SENDS 16             /* remembered send times, see session.c */
-#define ZK_READ_WINDOW 4096     /* reads of feeds and walks in flight */
+#define ZK_READ_WINDOW 1024     /* reads of feeds and walks in flight; 4096 sent in one turn held the loop for 40 ms */
 
 typedef struct zk_options {
     char *servers; /* "host:port,..." without chroot */
