@@ -77,6 +77,22 @@ bool zk_is_lost(int rc) {
     }
 }
 
+bool zk_is_judged(int rc) {
+    switch (rc) {
+    case ZOK:
+    case ZNONODE:
+    case ZNODEEXISTS:
+    case ZBADVERSION:
+    case ZNOTEMPTY:
+    case ZNOCHILDRENFOREPHEMERALS:
+    case ZNOAUTH:
+    case ZINVALIDACL:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Containers and nodes with a time to live carry marks in ephemeralOwner that are no sessions: the top byte is 0x80 or
  * 0xff (org.apache.zookeeper.server.EphemeralType). */
 mw_session_id zk_owner(const struct Stat *stat) {

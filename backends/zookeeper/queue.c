@@ -74,8 +74,13 @@ static void left(int rc, const void *data) {
     hold *h = (hold *)data;
     zk_heard(h->conn);
     h->waiting--;
-    if (!zk_is_lost(rc) || !h->ticket)
+    if (!h->ticket)
+        hold_release(h);
+    else if (rc == ZOK || rc == ZNONODE)
         end(h, h->end_status, NULL); /* gone, whoever removed it */
+    else if (zk_is_judged(rc))
+        end_because(h, zk_status(rc), zerror(rc));
+    /* otherwise it was not carried out: again on the next connection, or with the next probe */
 }
 
 static void leave(hold *h, int status) {
@@ -279,7 +284,7 @@ static void joined(int rc, const char *path, const struct Stat *stat, const void
         hold_release(h);
         return;
     }
-    zk_session_confirm(conn, h->sent_at);
+    zk_session_confirm(conn, rc, h->sent_at);
     if (rc == ZOK) {
         zk_saw(conn, stat);
         node_is(h, path);
@@ -379,8 +384,12 @@ static void watch_own(hold *h) {
 }
 
 void zk_holds_probe(mw_conn *conn) {
-    for (zk_link *link = zk_list_first(&conn->holds); link; link = zk_list_next(&conn->holds, link))
-        watch_own(mw_container(link, hold, link));
+    for (zk_link *link = zk_list_first(&conn->holds); link; link = zk_list_next(&conn->holds, link)) {
+        hold *h = mw_container(link, hold, link);
+        watch_own(h);
+        if (h->ticket && h->state == LEAVING && h->node && h->waiting == 0)
+            leave(h, h->end_status); /* it was not carried out */
+    }
 }
 
 static bool concerns(hold *h, int type, const char *path) {
@@ -391,23 +400,29 @@ static bool concerns(hold *h, int type, const char *path) {
     return h->state == HELD && h->watched && strcmp(h->node, path) == 0;
 }
 
+static void notice(hold *h) {
+    if (h->state == HELD) {
+        h->watched = false;
+        watch_own(h);
+        return;
+    }
+    h->conn->stats.wakeups++;
+    if (h->next_one)
+        grant(h);
+    else
+        list(h);
+}
+
+/* Two of ours may wait for one node: when the member between them was removed by an administrator. */
 void zk_holds_event(mw_conn *conn, int type, const char *path) {
     for (zk_link *link = zk_list_first(&conn->holds), *next; link; link = next) {
-        next = zk_list_next(&conn->holds, link);
         hold *h = mw_container(link, hold, link);
-        if (!concerns(h, type, path))
-            continue;
-        if (h->state == HELD) {
-            h->watched = false;
-            watch_own(h);
-            return;
-        }
-        conn->stats.wakeups++;
-        if (h->next_one)
-            grant(h);
-        else
-            list(h);
-        return;
+        h->waiting++; /* its callback may end the next one */
+        if (concerns(h, type, path))
+            notice(h);
+        next = zk_list_next(&conn->holds, link);
+        h->waiting--;
+        hold_release(h);
     }
 }
 

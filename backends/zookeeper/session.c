@@ -21,8 +21,8 @@ mw_time zk_probe_period(const mw_conn *conn) {
     return timeout / 7;
 }
 
-void zk_session_confirm(mw_conn *conn, mw_time write_sent_at) {
-    if (conn->phase != ZK_UP || write_sent_at < conn->session.timeout / 4)
+void zk_session_confirm(mw_conn *conn, int rc, mw_time write_sent_at) {
+    if (conn->phase != ZK_UP || !zk_is_judged(rc) || write_sent_at < conn->session.timeout / 4)
         return;
     mw_time until = write_sent_at - conn->session.timeout / 4;
     for (size_t i = 0; i < ZK_SENDS; i++) {
@@ -231,8 +231,7 @@ static void renewed(int rc, const struct Stat *stat, const void *data) {
     zk_slot_path(conn, 0, mark);
     if (rc == ZOK && stat)
         zk_saw(conn, stat);
-    if (rc == ZOK || rc == ZNONODE) /* refused, but by the leader */
-        zk_session_confirm(conn, p->sent_at);
+    zk_session_confirm(conn, rc, p->sent_at);
     if (rc == ZNONODE && conn->phase == ZK_UP) /* somebody removed our mark */
         (void)zk_send_create(conn, mark, mark_value(conn, value), ZOO_EPHEMERAL, remade, conn);
     free(p);
@@ -246,7 +245,7 @@ static void sync_answered(int rc, const char *path, const void *data) {
     probe *p = (probe *)data;
     zk_heard(p->conn);
     if (rc == ZOK)
-        zk_session_confirm(p->conn, p->sent_at);
+        zk_session_confirm(p->conn, rc, p->sent_at);
     free(p);
 }
 

@@ -361,7 +361,7 @@ static void create_done(int rc, const char *path, const struct Stat *stat, const
         zk_op_move(op, &conn->lost);
         return;
     }
-    zk_session_confirm(conn, op->sent_at);
+    zk_session_confirm(conn, rc, op->sent_at);
     if (rc != ZOK) {
         refused(op, 0, rc);
         return;
@@ -413,7 +413,7 @@ static void multi_done(int rc, const void *data) {
         zk_op_move(op, &conn->lost);
         return;
     }
-    zk_session_confirm(conn, op->sent_at);
+    zk_session_confirm(conn, rc, op->sent_at);
     if (rc != ZOK) {
         multi_refused(op, rc);
         zk_drain(conn);

@@ -120,6 +120,9 @@ int zk_fail(mw_error *err, int status, const char *format, ...) __attribute__((f
 void zk_log(mw_conn *conn, mw_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int zk_status(int rc);   /* MW_E* of an answer of the server */
 bool zk_is_lost(int rc); /* no answer came: connection or session went away first */
+/* Does this answer to a write come from the leader? Others are a server's own: it throttles, is read-only, knows of
+ * another connection of the session. One that is cut off from its leader may go on giving them. */
+bool zk_is_judged(int rc);
 mw_session_id zk_owner(const struct Stat *stat);
 void zk_entry(mw_entry *ret_entry, mw_str path, const char *value, int len, const struct Stat *stat);
 /* The path on the server, NUL-terminated. */
@@ -189,7 +192,8 @@ void zk_session_forget(mw_conn *conn);
 void zk_session_up(mw_conn *conn);
 void zk_session_probe(mw_conn *conn, mw_time now);
 mw_time zk_session_due(const mw_conn *conn); /* when the next probe is due */
-void zk_session_confirm(mw_conn *conn, mw_time write_sent_at);
+/* A write was answered: does that prove that the session lives, and since when? */
+void zk_session_confirm(mw_conn *conn, int rc, mw_time write_sent_at);
 mw_time zk_probe_period(const mw_conn *conn);
 
 /* ---- slots.c */
