@@ -85,7 +85,10 @@ static void close_on_thread(mw_conn *conn) {
         return;
     }
     mw_time now = mw_host_now(conn->host);
-    (void)mw_timer_start(conn->host, &conn->timer, conn->close_by > now ? conn->close_by - now : 0);
+    if (conn->close_by == MW_FOREVER)
+        mw_timer_stop(conn->host, &conn->timer);
+    else
+        (void)mw_timer_start(conn->host, &conn->timer, conn->close_by > now ? conn->close_by - now : 0);
 }
 
 mw_time zk_closing_due(const mw_conn *conn) {
@@ -111,7 +114,8 @@ void zk_closing_step(mw_conn *conn) {
 }
 
 void zk_close(mw_conn *conn, mw_time patience) {
-    conn->close_by = mw_host_now(conn->host) + patience;
+    mw_time now = mw_host_now(conn->host);
+    conn->close_by = patience < MW_FOREVER - now ? now + patience : MW_FOREVER;
     conn->phase = ZK_CLOSING;
     conn->up_told = false;
     zk_names_forget(conn);

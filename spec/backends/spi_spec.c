@@ -280,6 +280,20 @@ static void a_session_is_dated_before_it_is_told(void) {
     CHECK_INT(a->undated, 0);
 }
 
+/* However long it may take: what is under way is answered, and the session ends. */
+static void closing_may_be_given_all_time(void) {
+    spi_client *a = client(&on.a), *b = client(&on.b);
+    static spi_op op, seen;
+    CHECK_INT(spi_write(a, MW_CREATE, at("/e"), "~1", 0), MW_OK);
+    spi_submit_read(a, &op, MW_READ_GET, at("/e"));
+    a->backend->close(a->conn, MW_FOREVER);
+    CHECK(spi_await(a, &a->closed, 1));
+    CHECK_INT(op.ends, 1);
+    seen = (spi_op){.request = {.kind = MW_READ_GET, .path = mw_str_of(at("/e")), .fresh = true}};
+    spi_submit(b, &seen);
+    CHECK_INT(spi_end(b, &seen), MW_ENOT_FOUND);
+}
+
 static void lists_sessions(void) {
     spi_client *a = client(&on.a);
     if (!(on.backend->caps & MW_CAP_SESSIONS))
@@ -566,6 +580,7 @@ static const spec_case cases[] = {
     {"an expired connection gets a new session", an_expired_connection_gets_a_new_session},
     {"renewals are confirmed", renewals_are_confirmed},
     {"a session is dated before it is told", a_session_is_dated_before_it_is_told},
+    {"closing may be given all time", closing_may_be_given_all_time},
     {"lists sessions", lists_sessions},
     {"a feed starts with what is there", a_feed_starts_with_what_is_there},
     {"a feed covers its depth", a_feed_covers_its_depth},
