@@ -5,7 +5,8 @@
  *
  * A mapping becomes a table with string keys, a sequence a list, a plain scalar what YAML 1.2's core schema says
  * (`yaml.null`, boolean, number, else text), a quoted one text. `where[t]` of each table t is {here = "2:3", keys =
- * {k = "3:3"}, values = {k = "3:8"}}, in columns of characters from 1. No document = an empty table.
+ * {k = "3:3"}, values = {k = "3:8"}}, in columns of characters from 1, and texts = {k = "007"} of what became a number,
+ * as it was written. No document = an empty table.
  *
  * Bounded, because configuration is input too: at most 1 MiB and 64 levels; duplicate keys, a second document, tags and
  * anchors are refused.
@@ -213,6 +214,22 @@ static bool push_key(lua_State *L, struct reader *reader, int keys) {
     return true;
 }
 
+/* The key and the number that the event is are on top: keep how it was written. */
+static void keep_text(lua_State *L, const struct reader *reader, int table) {
+    lua_pushvalue(L, table);
+    lua_rawget(L, reader->where);
+    if (lua_getfield(L, -1, "texts") != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, "texts");
+    }
+    lua_pushvalue(L, -4);
+    lua_pushlstring(L, (const char *)reader->event.data.scalar.value, reader->event.data.scalar.length);
+    lua_rawset(L, -3);
+    lua_pop(L, 2);
+}
+
 /* Store the value that the event starts under the key on top of the stack, and where it stands. */
 static bool store_value(lua_State *L, struct reader *reader, int table, int depth) {
     lua_pushvalue(L, -1);
@@ -220,6 +237,8 @@ static bool store_value(lua_State *L, struct reader *reader, int table, int dept
     lua_rawset(L, table + 2);
     if (!push_value(L, reader, depth))
         return false;
+    if (lua_type(L, -1) == LUA_TNUMBER)
+        keep_text(L, reader, table);
     lua_rawset(L, table);
     return true;
 }

@@ -339,6 +339,22 @@ static const mw_option_spec specs[] = {{"depth", MW_OPTION_CHOICE, offsetof(opti
                                        {"limit", MW_OPTION_INTEGER, offsetof(options, limit), NULL},
                                        {NULL, 0, 0, NULL}};
 
+/* The options at `index`, checked. (longjmp) */
+static options check_options(lua_State *L, int index, const char *function) {
+    options chosen = {.depth = MW_DEPTH_CHILDREN, .limit = DEFAULT_LIMIT};
+    mw__lua_check_options(L, index, function, specs, &chosen);
+    if (chosen.limit < 1)
+        (void)mw__lua_bad_argument(L, function, "limit", "1 or more expected");
+    return chosen;
+}
+
+/* subscribe_options(options, function): raises, in the function's name, what `subscribe` would raise. */
+static int core_subscribe_options(lua_State *L) {
+    lua_settop(L, 2);
+    (void)check_options(L, 1, luaL_checkstring(L, 2));
+    return 0;
+}
+
 static subscription *new_subscription(lua_State *L, mw_lua_registry *registry, const options *chosen) {
     subscription **box = lua_newuserdatauv(L, sizeof *box, 1);
     *box = NULL;
@@ -371,10 +387,7 @@ static int registry_subscribe(lua_State *L) {
         lua_pushnil(L);
         lua_insert(L, 3);
     }
-    options chosen = {.depth = MW_DEPTH_CHILDREN, .limit = DEFAULT_LIMIT};
-    mw__lua_check_options(L, 3, "subscribe", specs, &chosen);
-    if (chosen.limit < 1)
-        return mw__lua_bad_argument(L, "subscribe", "limit", "1 or more expected");
+    options chosen = check_options(L, 3, "subscribe");
     lua_settop(L, 4);
     if (!lua_isnil(L, 4))
         mw__lua_check_function(L, 4, "subscribe", "reaction");
@@ -619,5 +632,7 @@ void mw__lua_subscription_open(lua_State *L) {
     static const luaL_Reg meta[] = {{"__gc", subscription_gc}, {"__close", subscription_close}, {NULL, NULL}};
     static const luaL_Reg on_registry[] = {{"subscribe", registry_subscribe}, {NULL, NULL}};
     mw__lua_class(L, MW_CLASS_SUBSCRIPTION, methods, meta, NULL);
+    lua_pushcfunction(L, core_subscribe_options);
+    lua_setfield(L, -2, "subscribe_options");
     mw__lua_registry_methods(L, on_registry);
 }

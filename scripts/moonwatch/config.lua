@@ -162,7 +162,8 @@ function Config:read_root(reader, root)
             end
             reader:unknown(root.map, key, root, known)
         else
-            self[name] = reader:value(rest[key], sections[name], reader:place(root.map, key, true))
+            local spec = sections[name]
+            self[name] = reader:value(reader:raw(root.map, key, spec.kind), spec, reader:place(root.map, key, true))
         end
     end
 end

@@ -4,10 +4,15 @@ local system = require "moonwatch.system"
 
 local M = {}
 
-local function adopt(registry, file)
-    local id, secret = file:read():match "^(%-?%d+) (%x+)\n$"
-    if id then
-        registry:adopt(math.tointeger(tonumber(id)), secret)
+-- A file that was cut short by a crash names no session: the server's timeout ends it then.
+local function adopt(registry, file, path)
+    local text = file:read() or ""
+    local id, secret = text:match "^(%-?%d+) (%x+)\n$"
+    local session = math.tointeger(id)
+    if session and #secret == 32 then
+        registry:adopt(session, secret:lower())
+    elseif text ~= "" then
+        core.log("warn", ("identity: %s is damaged and names no session"):format(path))
     end
 end
 
@@ -32,7 +37,7 @@ function M.hold(registry, path, engine)
         return nil, core.error("denied", "identity: " .. err)
     end
     engine.identity = file
-    adopt(registry, file)
+    adopt(registry, file, path)
     local listener = remember(registry, file)
     table.insert(engine.closers, function()
         listener:close()

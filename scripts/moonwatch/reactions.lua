@@ -1,4 +1,5 @@
 --- mw.on: patterns over subscriptions. Before the registry is open, reactions are kept and attached then.
+local core = require "moonwatch.core"
 local pattern = require "moonwatch.pattern"
 
 local M = {}
@@ -91,8 +92,10 @@ function M.on(engine, kind, text, options, reaction)
         bad("kind", ("one of %s expected, got '%s'%s"):format(table.concat(names, ", "), tostring(kind), hint), 3)
     elseif type(reaction) ~= "function" then
         bad("reaction", "function expected, got " .. type(reaction), 3)
-    elseif options ~= nil and type(options) ~= "table" then
-        bad("options", "table expected, got " .. type(options), 3)
+    end
+    local fine, complaint = pcall(core.subscribe_options, options, "on")
+    if not fine then
+        error(complaint, 3)
     end
     local compiled, err = pattern.compile(text)
     if not compiled then

@@ -55,6 +55,14 @@ function Reader:place(map, key, of_value)
     return list and list[key] or marks and marks.here or "1:1"
 end
 
+--- The value of `key` for a description of kind `kind`. A text that looks like a number is what was written: a password
+--- of 007 has its zeros.
+function Reader:raw(map, key, kind)
+    local value, marks = map[key], self.where[map]
+    local texts = type(value) == "number" and (kind == "string" or kind == "secret") and marks and marks.texts
+    return texts and texts[key] or value
+end
+
 --- `${NAME}` and `${NAME:-otherwise}`; `$${` is a plain `${`.
 function Reader:expand(text, place)
     local ok = true
@@ -277,7 +285,7 @@ function Reader:key(map, key, spec, typed, seen)
             self:complain(place, "%s and %s: give one of them", file_of, name)
         end
     elseif wanted then
-        typed[name] = self:value(map[key], wanted, place)
+        typed[name] = self:value(self:raw(map, key, wanted.kind), wanted, place)
     else
         local known = {}
         for known_key in pairs(spec.keys) do

@@ -150,6 +150,19 @@ scripts: {a: b}
             complaints("registry: {sqlite: {path: '$${a}${DIR/r.db'}}", { DIR = "/data" }))
     end)
 
+    it("takes a text that looks like a number as it was written", function()
+        local parsed = assert(parse [[
+registry:
+  namespace: 0042
+  mysql: {url: "mysql://h/d", username: 0x1F, password: 007}
+node: {role: 1e3, id: 12345678901234567890}
+attach: 1.50
+]])
+        assert.same({ "0x1F", "007", "/0042" },
+            { parsed:open_options().username, parsed:open_options().password, parsed:open_options().namespace })
+        assert.same({ "1e3", "12345678901234567890", "1.50" }, { parsed.node.role, parsed.node.id, parsed.attach })
+    end)
+
     it("reads a secret from a file, and says when it cannot", function()
         local name = os.tmpname()
         local file = assert(io.open(name, "w"))

@@ -112,6 +112,38 @@ describe("engine", function()
         end)
     end)
 
+    it("gives the decoded node to reactions of mw.on only", function()
+        with({ ["a.lua"] = [[
+            function nodes()
+                local plain
+                mw.registry:subscribe("/nodes/web", function(event)
+                    plain = event.type == "added" and event or plain
+                end)
+                local seen
+                mw.on("added", "/nodes/*/*", function(event) seen = event end)
+                local node <close> = assert(mw.node { role = "web", address = "h:1" })
+                while not (seen and plain) do mw.sleep "1ms" end
+                return seen.node.address, seen.path == plain.path, plain.node
+            end
+        ]] }, function()
+            assert.same({ "h:1", true, nil }, { call "nodes" })
+        end)
+    end)
+
+    it("takes a damaged identity file for none", function()
+        local path, system = os.tmpname(), require "moonwatch.system"
+        os.remove(path)
+        for _, text in ipairs { "", "12 ", "12 abcdef\n", "9999999999999999999999 " .. ("a"):rep(32) .. "\n" } do
+            local file = assert(system.lock_file(path))
+            file:write(text)
+            file:close()
+            with({ ["a.lua"] = "function enrol() return mw.node { role = 'x', address = 'h:1' } end" }, function()
+                assert(call "enrol")
+            end, "registry: {type: memory}\nlog_level: error\nnode: {identity: " .. path .. "}")
+        end
+        os.remove(path)
+    end)
+
     it("guards and elects on its registry, and runs what connection listeners there are", function()
         with({ ["a.lua"] = [[
             states = {}
@@ -206,8 +238,13 @@ describe("engine", function()
                 { "remved", "/a", print, "synced, change expected, got 'remved'; did you mean 'removed'?" },
                 { "added", "a", print, "pattern: 'a' at byte 1: it starts with '/'" },
                 { "added", "/a", nil, "bad argument 'reaction' to 'on': function expected, got nil" },
+                { "added", "/a", print, "'options' to 'on': table expected, got number", 5 },
+                { "added", "/a", print, "'overlap' to 'on': one of 'queue', 'latest'", { overlap = "lates" } },
+                { "added", "/a", print, "'options' to 'on': unknown option 'limt'; did", { limt = 1 } },
+                { "added", "/a", print, "'limit' to 'on': 1 or more expected", { limit = 0 } },
             } do
-                local ok, err = call("try", case[1], case[2], case[3])
+                local arguments = case[5] and { case[2], case[5], case[3] } or { case[2], case[3] }
+                local ok, err = call("try", case[1], table.unpack(arguments))
                 assert.is_false(ok)
                 assert.truthy(err:find(case[4], 1, true), err)
             end

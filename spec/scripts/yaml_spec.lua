@@ -35,7 +35,9 @@ list: [1, two, {three: 3}]
 
     it("knows the place of every key and value", function()
         local value, where = yaml.parse "a: 1\nb:\n  - x\n  - {c: ü, d: 5}\n"
-        assert.same({ here = "1:1", keys = { a = "1:1", b = "2:1" }, values = { a = "1:4", b = "3:3" } }, where[value])
+        assert.same({
+            here = "1:1", keys = { a = "1:1", b = "2:1" }, values = { a = "1:4", b = "3:3" }, texts = { a = "1" },
+        }, where[value])
         assert.same({ "3:5", "4:5" }, where[value.b].values)
         assert.equal("4:12", where[value.b[2]].keys.d)
     end)

@@ -34,7 +34,6 @@
 ---@field revision integer
 ---@field created integer?
 ---@field owner integer?
----@field node moonwatch.Node?       the decoded record, where the path is below the nodes directory
 
 ---@class moonwatch.CallOptions
 ---@field timeout moonwatch.Duration?  deadline of the call; default 10 s
@@ -330,12 +329,15 @@ function mw.backend(choice) end
 ---@type moonwatch.Registry
 mw.registry = nil
 
+---@class moonwatch.NodeEvent: moonwatch.Event   what reactions of `mw.on` are given
+---@field node moonwatch.Node?       the decoded record, where the path is that of a node: the last one of a node that is gone
+
 --- React to "added", "updated", "removed", "synced" or "change" (the first three) at paths that match `pattern`: segments,
 --- `*` = one, `**` = any number at the end.
 ---@param kind string
 ---@param pattern string
 ---@param options moonwatch.SubscribeOptions?
----@param reaction fun(event: moonwatch.Event)
+---@param reaction fun(event: moonwatch.NodeEvent)
 ---@return moonwatch.Subscription
 function mw.on(kind, pattern, options, reaction) end
 
