@@ -128,6 +128,33 @@ static int core_spawn_apart(lua_State *L) {
     return 1;
 }
 
+static const mw_task *eldest(const mw_task *task) {
+    while (task && task->parent)
+        task = task->parent;
+    return task;
+}
+
+/* cancel_others() -> how many have not ended: all tasks here but the relatives of the running one are told to end. */
+static int core_cancel_others(lua_State *L) {
+    mw_process *process = mw__lua_process_here(L);
+    mw_lua *lua = process->lua;
+    const mw_task *mine = eldest(lua->current);
+    lua_Integer left = 0;
+    for (mw_task *task = lua->tasks; task;) {
+        bool other = task->process == process && eldest(task) != mine;
+        if (other && !task->parent && !task->cancelled) {
+            mw__lua_task_cancel(task);
+            task = lua->tasks; /* more than one may have ended */
+            left = 0;
+            continue;
+        }
+        left += other;
+        task = task->next;
+    }
+    lua_pushinteger(L, left);
+    return 1;
+}
+
 /* host:spawn(body, ...): a task of a simulated process. */
 
 int mw__lua_host_spawn(lua_State *L) {
@@ -325,7 +352,7 @@ void mw__lua_task_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"join", task_join}, {"cancel", task_cancel}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__close", task_close}, {"__tostring", task_tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"spawn", core_spawn}, {"spawn_apart", core_spawn_apart}, {"sleep", core_sleep},
+        {"spawn", core_spawn}, {"spawn_apart", core_spawn_apart}, {"cancel_others", core_cancel_others}, {"sleep", core_sleep},
         {"now", core_now},     {"in_task", core_in_task},         {"tasks", core_tasks},
         {NULL, NULL}};
     mw__lua_class(L, MW_CLASS_TASK, methods, meta, task_index);

@@ -120,6 +120,19 @@ end
 
 -- ---- Before and after ---------------------------------------------------------------------------------------------
 
+-- Should this process be ended in the middle (the terminal is closed), a shell that outlives it tidies up.
+local function insure(folder)
+    os.execute(([[
+        cd '%s'
+        (trap '' HUP INT TERM
+        while kill -0 $PPID; do sleep 0.2; done
+        kill -KILL $(cat *.pid); rm -rf "$PWD") 2>/dev/null &
+        echo $! >insurance]]):format(folder))
+    return function()
+        signal("KILL", tonumber((read_file(folder .. "/insurance"))))
+    end
+end
+
 local function stop_workers()
     for _, pid in pairs(pids) do
         signal("TERM", pid)
@@ -157,12 +170,14 @@ end
 local folder = os.tmpname()
 os.remove(folder)
 assert(os.execute(("mkdir -m 700 '%s'"):format(folder)))
+local all_went_well = insure(folder)
 local ok, good, verdict = pcall(play, folder)
 for _, pid in pairs(pids) do
     if alive(pid) then
         signal("KILL", pid)
     end
 end
+all_went_well()
 os.execute(("rm -rf '%s'"):format(folder))
 print(ok and (good and "OK: " or "FAILED: ") .. verdict or "FAILED: " .. tostring(good))
 os.exit(ok and good and 0 or 1, true)

@@ -213,15 +213,9 @@ function Engine:close()
     self.state = "closed"
     self.opened:open()
     local late = core.now() + self.config.stop_timeout
-    for _, script in ipairs(self.scripts) do
-        if script.task then
-            script.task:cancel()
-        end
-    end
-    for _, script in ipairs(self.scripts) do
-        if script.task then
-            script.task:join { timeout = math.max(0, late - core.now()) }
-        end
+    -- Scripts, reactions, terms: whoever holds a lock ends before it can be another's.
+    while core.cancel_others() > 0 and core.now() < late do
+        core.sleep(0.001)
     end
     for i = #self.closers, 1, -1 do
         self.closers[i]()

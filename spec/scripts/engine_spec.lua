@@ -257,6 +257,36 @@ describe("engine", function()
         assert.is_true(core.tasks() <= before + 3, core.tasks())
     end)
 
+    it("lets those who hold a lock or lead end before it gives that up", function()
+        local seen = {}
+        with({ ["a.lua"] = [[
+            function ready() return guarding and leading end
+            local function note(name, value)
+                return setmetatable({}, { __close = function()
+                    mw.sleep "5ms"
+                    mw.seen[name] = value()
+                end })
+            end
+            mw.on("added", "/go", function()
+                mw.guard("/lock", {}, function(lock)
+                    local _ <close> = note("reaction", function() return lock.held end)
+                    guarding = true
+                    mw.sleep(math.huge)
+                end)
+            end)
+            mw.elect("/leader", {}, function(election)
+                local _ <close> = note("leader", function() return election.leading end)
+                leading = true
+                mw.sleep(math.huge)
+            end)
+            mw.registry:put("/go", "")
+        ]] }, function()
+            engine.api.seen = seen
+            eventually(function() return call "ready" end)
+        end)
+        assert.same({ reaction = true, leader = true }, seen)
+    end)
+
     it("finds functions of scripts, the last one first", function()
         with({
             ["a.lua"] = "function f() return 1 end function g() return 1 end",

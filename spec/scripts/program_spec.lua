@@ -229,8 +229,31 @@ describe("the command line", function()
 end)
 
 describe("the demo", function()
+    local source = os.getenv "MOONWATCH_SOURCE"
+
+    it("leaves nothing when it is ended in the middle", function()
+        os.execute(("cd %s && { lua5.4 %s/scripts/demo/demo.lua moonwatch >out 2>err & echo $! >pid; }"):format(
+            folder, source))
+        local workers = ("pgrep -f '^moonwatch run -c %s/scripts/demo/'"):format(source)
+        local function eventually(what, condition)
+            local late = mw.now() + 20
+            while not condition() do
+                assert(mw.now() < late, what .. ": not within 20 s; " .. read "out")
+                mw.sleep "2ms"
+            end
+        end
+        eventually("a kill", function() return read("out"):find("kill -9", 1, true) end)
+        os.execute(("tr '\\0' '\\n' </proc/$(%s | head -n 1)/environ | sed -n 's/^DEMO_REGISTRY=//p' >%s/where"):format(
+            workers, folder))
+        local registry = read("where"):match "^/[^\n]+"
+        assert.is_true(os.rename(registry, registry)) -- it is there
+        os.execute(("kill -KILL $(cat %s/pid)"):format(folder))
+        eventually("tidiness", function()
+            return not os.execute(workers .. " >/dev/null") and not os.rename(registry, registry)
+        end)
+    end)
+
     it("moves the dead leader's jobs, each once, and leaves nothing", function()
-        local source = os.getenv "MOONWATCH_SOURCE"
         local command = "cd %s && lua5.4 %s/scripts/demo/demo.lua moonwatch >out 2>err"
         local _, _, code = os.execute(command:format(folder, source))
         assert.equal(0, code, read "out" .. read "err")
