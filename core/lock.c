@@ -108,6 +108,10 @@ static void on_ended(mw_ticket *ticket, int status, const mw_error *detail) {
     mw__hide_space(registry, &why);
     mw__registry_ref(registry);
     mw__list_remove(&hold->link);
+    if (status == MW_EFENCED) { /* by the next holder: where our time has run out, that is the reason */
+        mw_registry_check_session(registry);
+        lock = hold->lock;
+    }
     if (status == MW_ESESSION_LOST && !registry->closing) {
         mw__session_ended(registry, &why); /* listeners hear `lost` before any lock does */
         lock = hold->lock;

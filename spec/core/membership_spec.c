@@ -137,6 +137,47 @@ static void a_record_that_is_too_large_is_refused_at_once(void) {
     close_two();
 }
 
+typedef struct spec_loss {
+    unsigned times;
+    int code;
+} spec_loss;
+
+static void acquired(void *arg, int status, int64_t token, const mw_error *error) {}
+
+static void lost(void *arg, const mw_error *why) {
+    ((spec_loss *)arg)->times++;
+    ((spec_loss *)arg)->code = why->code;
+}
+
+/* The next holder is heard of before the end of the session is. */
+static int loss_after(mw_time pause) {
+    static const mw_lock_events lock_events = {.acquired = acquired, .lost = lost};
+    puppet_open(&puppet, NULL);
+    puppet_connect(&puppet, 1, false);
+    spec_loss loss = {0};
+    mw_lock *lock = NULL;
+    CHECK_INT(mw_lock_new(puppet.registry, S("/l"), S(""), &lock_events, &loss, &lock, NULL), MW_OK);
+    CHECK_INT(mw_lock_acquire(lock, 0, false, NULL), MW_OK);
+    puppet.tickets[0]->granted(puppet.tickets[0], 7);
+    mw_virtual_pause(puppet.host);
+    mw_world_advance(puppet.world, pause);
+    mw_virtual_resume(puppet.host);
+    puppet_end_ticket(&puppet, MW_EFENCED);
+    CHECK_INT(loss.times, 1);
+    CHECK(!mw_lock_held(lock));
+    puppet_begin_close(&puppet);
+    puppet_finish_close(&puppet);
+    CHECK_INT(loss.times, 1);
+    mw_lock_free(lock);
+    puppet_release(&puppet);
+    return loss.code;
+}
+
+static void a_holder_that_was_stopped_past_its_session_hears_that_as_the_reason(void) {
+    CHECK_INT(loss_after(60 * MW_SECOND), MW_ESESSION_LOST);
+    CHECK_INT(loss_after(MW_SECOND), MW_EFENCED);
+}
+
 static void who_may_not_write_its_record_holds_nobody_up(void) {
     puppet_open(&puppet, NULL);
     puppet_connect(&puppet, 1, false);
@@ -173,6 +214,8 @@ static const spec_case cases[] = {
      a_registration_freed_while_suspended_is_withdrawn_after_it},
     {"a registration gives up when it said it would", a_registration_gives_up_when_it_said_it_would},
     {"a record that is too large is refused at once", a_record_that_is_too_large_is_refused_at_once},
+    {"a holder that was stopped past its session hears that as the reason",
+     a_holder_that_was_stopped_past_its_session_hears_that_as_the_reason},
     {"who may not write its record holds nobody up", who_may_not_write_its_record_holds_nobody_up},
     {"who hears that it resigned may free the election", who_hears_that_it_resigned_may_free_the_election},
 };
