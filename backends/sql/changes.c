@@ -1,4 +1,5 @@
-/* Looking for what changed: the revision first, then a range of the change log beside the present entries. */
+/* Looking for what changed: one statement reads the revision and a range of the change log beside the present entries.
+ */
 #include "worker.h"
 
 #include <stdlib.h>
@@ -6,28 +7,31 @@
 typedef struct gathering {
     mw__sql_meta meta;
     mw__sql_job *job;
-    bool failed;
+    int64_t last; /* revision */
+    bool failed, disordered;
 } gathering;
 
 static void forget(void *arg) {
     gathering *to = arg;
     mw__sql_job_clear_rows(to->job);
     to->meta = (mw__sql_meta){0};
+    to->last = 0;
+    to->disordered = false;
 }
+
+/* The cells of CHANGES: the registry's row, the change (NULL = there is none), its entry, its lock. */
+enum { CHANGE = 3, ENTRY = 5, LOCK = 13 };
 
 /* A change whose entry has changed again (or went) since is told by its later row. */
 static void on_change(void *arg, size_t step, const mw_sql_value *cells, size_t count) {
     gathering *to = arg;
-    if (step == 0) {
-        mw__sql_meta_row(&to->meta, cells, count);
-        return;
-    }
-    int kind = (int)cells[9].integer;
-    bool absent = cells[2].type == MW_SQL_NULL;
-    if (kind == MW__SQL_CHANGED && absent)
+    mw__sql_meta_row(&to->meta, cells, count);
+    int kind = (int)cells[CHANGE + 1].integer;
+    bool none = cells[CHANGE].type == MW_SQL_NULL, absent = cells[ENTRY + 2].type == MW_SQL_NULL;
+    if (none || (kind == MW__SQL_CHANGED && absent))
         return;
     mw_entry entry;
-    mw__sql_entry_cells(&entry, cells);
+    mw__sql_entry_cells(&entry, cells + ENTRY);
     mw__sql_row *row = mw__sql_job_row(to->job, &entry);
     if (!row) {
         to->failed = true;
@@ -35,9 +39,25 @@ static void on_change(void *arg, size_t step, const mw_sql_value *cells, size_t 
     }
     row->change = kind;
     row->absent = absent;
-    row->revision = cells[8].integer;
-    row->handle = cells[10].integer;
-    row->token = cells[11].integer;
+    row->revision = cells[CHANGE].integer;
+    row->handle = cells[LOCK].integer;
+    row->token = cells[LOCK + 1].integer;
+    to->disordered = to->disordered || row->revision < to->last;
+    to->last = row->revision;
+}
+
+/* A server reads the change log along its primary key, and has not promised to. */
+static void put_in_order(mw__sql_job *job) {
+    mw__sql_row *rest = job->rows;
+    mw__sql_job_clear_rows(job);
+    for (mw__sql_row *row; (row = rest);) {
+        mw__sql_row **at = &job->rows;
+        while (*at && (*at)->revision <= row->revision)
+            at = &(*at)->next;
+        rest = row->next;
+        row->next = *at;
+        *at = row;
+    }
 }
 
 static void tell(mw__sql_worker *worker, mw__sql_job *job) {
@@ -64,9 +84,8 @@ void mw__sql_resync(mw__sql_worker *worker, int64_t revision) {
 
 static int gather(mw__sql_worker *worker, gathering *to, mw_error *err) {
     mw__sql_batch batch;
-    mw__sql_batch_init(&batch, MW_SQL_READ);
+    mw__sql_batch_init(&batch, MW_SQL_ONE);
     mw__sql_collect(&batch, on_change, forget, to);
-    mw__sql_add(&batch, MW__SQL_META, 0, NULL, 0);
     MW__SQL_ADD(&batch, MW__SQL_CHANGES, 0, mw__sql_int(worker->seen));
     int status = mw__sql_run(worker, &batch, err);
     mw__sql_batch_free(&batch);
@@ -102,6 +121,8 @@ static int fetch(mw__sql_worker *worker, mw_error *err) {
         return MW_OK;
     }
     worker->seen = to.meta.revision;
+    if (to.disordered)
+        put_in_order(to.job);
     tell(worker, to.job);
     return MW_OK;
 }
@@ -123,18 +144,14 @@ int mw__sql_poll(mw__sql_worker *worker, bool certain, mw_error *err) {
         worker->poll_wanted = true;
         return MW_OK;
     }
-    if (certain)
-        return fetch(worker, err);
-    atomic_fetch_add(&worker->channel->counted.polls, 1);
     bool changed = true;
-    int status = worker->driver->changed ? worker->driver->changed(worker->db, &changed, err) : MW_OK;
+    int status = MW_OK;
+    if (!certain) {
+        atomic_fetch_add(&worker->channel->counted.polls, 1);
+        if (worker->driver->changed)
+            status = worker->driver->changed(worker->db, &changed, err);
+    }
     if (status != MW_OK || !changed)
         return status == MW_EBUSY ? MW_OK : status;
-    mw__sql_meta meta = {0};
-    status = mw__sql_read_meta(worker, &meta, err);
-    if (status == MW_OK)
-        status = check_meta(worker, &meta, err);
-    if (status == MW_OK && meta.revision != worker->seen)
-        status = fetch(worker, err);
-    return status;
+    return fetch(worker, err);
 }

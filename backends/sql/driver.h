@@ -166,7 +166,7 @@ typedef int mw_sql_wake_fd_fn(mw_sql_db *db);
 typedef void mw_sql_woken_fn(mw_sql_db *db);
 
 /* Has anything changed since the last call, cheaply (PRAGMA data_version)? MW_OK with the answer, or as `run`. When the
- * slot is NULL the layer reads the revision instead. */
+ * slot is NULL the layer reads revision and changes, in one statement. */
 typedef int mw_sql_changed_fn(mw_sql_db *db, bool *ret_changed, mw_error *err);
 
 /* Make a call that blocks on the connection thread return soon (sqlite3_interrupt; shutdown of the socket), and each

@@ -157,12 +157,34 @@ static void no_change_is_passed_over_under_32_writers(void) {
     spi_close(&rig.a);
 }
 
+/* The change log is read without asking the server for an order. */
+static void changes_seen_in_one_look_come_in_the_order_of_their_commits(void) {
+    static const mw_option slow[] = {{"poll_interval_ms", "1500"}, {"binlog", "off"}, {NULL, NULL}};
+    static spi_feed feed;
+    rig_open(&rig.a, slow);
+    rig_open(&rig.b, slow);
+    CHECK_INT(spi_write(&rig.b, MW_CREATE, "/o/x", "first", 0), MW_OK);
+    spi_watch(&rig.a, &feed, "/o", MW_DEPTH_CHILDREN);
+    CHECK(spi_await(&rig.a, &feed.synced, 1));
+    for (int i = 0; i < 5; i++) {
+        CHECK_INT(spi_write(&rig.b, MW_DELETE, "/o/x", NULL, -1), MW_OK);
+        CHECK_INT(spi_write(&rig.b, MW_CREATE, "/o/x", i == 4 ? "last" : "again", 0), MW_OK);
+    }
+    CHECK(spi_await_text(&rig.a, feed.seen, "/o/x=last"));
+    CHECK(strstr(feed.seen, "-/o/x /o/x=last"));
+    mw_backend_plugin()->unwatch(rig.a.conn, &feed.feed);
+    spi_close(&rig.b);
+    spi_close(&rig.a);
+}
+
 static const spec_case cases[] = {
     {"a free lock is one statement, and so is its release", a_free_lock_is_one_statement_and_so_is_its_release},
     {"a heartbeat is one statement whatever is registered", a_heartbeat_is_one_statement_whatever_is_registered},
     {"an idle look reads the same rows beside 10,000 entries",
      an_idle_look_reads_the_same_rows_beside_ten_thousand_entries},
     {"no change is passed over under 32 writers", no_change_is_passed_over_under_32_writers},
+    {"changes seen in one look come in the order of their commits",
+     changes_seen_in_one_look_come_in_the_order_of_their_commits},
 };
 
 int main(int argc, char **argv) {
