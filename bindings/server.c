@@ -9,6 +9,7 @@
 /* Lives until its world or its context is closed: connections may outlive every handle. */
 struct mw_lua_server {
     mw_memory_server *server;
+    mw_memory_copy *copy; /* the last backup, or NULL */
     mw_lua_server *next;
 };
 
@@ -63,6 +64,7 @@ void mw__lua_servers_free(mw_lua_server **list) {
     while (*list) {
         mw_lua_server *self = *list;
         *list = self->next;
+        mw_memory_copy_free(self->copy);
         mw_memory_server_free(self->server);
         free(self);
     }
@@ -96,6 +98,31 @@ static int server_revision(lua_State *L) {
     return 1;
 }
 
+static mw_lua_server *check_box(lua_State *L, const char *function) {
+    (void)mw__lua_check_server(L, function);
+    return ((server_box *)lua_touserdata(L, 1))->server;
+}
+
+/* server:backup(): a copy of the persistent entries, in place of the one before */
+static int server_backup(lua_State *L) {
+    mw_lua_server *self = check_box(L, "backup");
+    mw_memory_copy *copy = NULL;
+    if (mw_memory_copy_new(self->server, &copy, NULL) != MW_OK)
+        return luaL_error(L, "not enough memory for a copy");
+    mw_memory_copy_free(self->copy);
+    self->copy = copy;
+    return 0;
+}
+
+/* server:restore(): goes back to the last backup; false when there is none */
+static int server_restore(lua_State *L) {
+    mw_lua_server *self = check_box(L, "restore");
+    if (self->copy && mw_memory_restore(self->server, self->copy, NULL) != MW_OK)
+        return luaL_error(L, "not enough memory for going back to a copy");
+    lua_pushboolean(L, self->copy != NULL);
+    return 1;
+}
+
 static int server_count(lua_State *L) {
     mw_memory_counts counts;
     mw_memory_count(mw__lua_check_server(L, "count"), &counts);
@@ -116,7 +143,11 @@ static int server_count(lua_State *L) {
 }
 
 void mw__lua_server_open(lua_State *L) {
-    static const luaL_Reg methods[] = {{"revision", server_revision}, {"count", server_count}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"revision", server_revision},
+                                       {"count", server_count},
+                                       {"backup", server_backup},
+                                       {"restore", server_restore},
+                                       {NULL, NULL}};
     mw__lua_class(L, MW_CLASS_SERVER, methods, NULL, NULL);
     (void)lua_getfield(L, -1, "classes");
     (void)lua_getfield(L, -1, MW_CLASS_SERVER);

@@ -1,10 +1,11 @@
 /* The SQL of the registry. Fragments in braces are the dialect's (driver.h). */
 #include "catalog.h"
 
-/* Pieces that recur. A session is alive while its row says so: what its clock says is only the reaper's business. */
+/* Pieces that recur. A session is alive while its row says so (what its clock says is only the reaper's business), in a
+ * registry that has not gone behind what its owner saw: a copy that was restored knows sessions too. */
 #define REVISION "(SELECT revision FROM mw_meta WHERE id = 1)"
-#define LIVE "id = ?1 AND ended = 0 AND boot = {boot}"
-#define IF_LIVE "EXISTS (SELECT 1 FROM mw_sessions WHERE " LIVE " {share})"
+#define LIVE(seen) "id = ?1 AND ended = 0 AND boot = {boot} AND " REVISION " >= " seen
+#define IF_LIVE "EXISTS (SELECT 1 FROM mw_sessions WHERE " LIVE("?5") " {share})"
 #define IF_ENDING "EXISTS (SELECT 1 FROM mw_sessions WHERE id = ?1 AND ended = 2)"
 #define IF_RAISED "EXISTS (SELECT 1 FROM mw_meta WHERE id = 1 AND identity = ?2)"
 #define IF_GRANTED_TXN "(SELECT verdict FROM mw_sessions WHERE id = ?1 AND txn = ?2) = 0"
@@ -73,7 +74,7 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
         "(id, secret, name, opened, expires, timeout, boot, ended, txn, verdict, txn_revision) "
         "SELECT ?1, ?2, ?3, {wall}, {now} + ?4, ?4, {boot}, 0, 0, 0, 0 FROM mw_meta WHERE id = 1 AND identity = ?5 "
         "{share}", ""},
-    [MW__SQL_SESSION_RENEW] = {"UPDATE mw_sessions SET expires = {now} + timeout{beat} WHERE " LIVE, ""},
+    [MW__SQL_SESSION_RENEW] = {"UPDATE mw_sessions SET expires = {now} + timeout{beat} WHERE " LIVE("?2"), ""},
     [MW__SQL_SESSION_EXPIRED] = {"SELECT id, expires, timeout, ended FROM mw_sessions WHERE expires <= {now} "
         "ORDER BY expires LIMIT 16", ""},
     /* The three in one, for those who ask a server. */
@@ -114,9 +115,9 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     [MW__SQL_RAISE_ENTRIES] = {"UPDATE mw_entries SET revision = " REVISION " WHERE " IF_RAISED, ""},
     [MW__SQL_RAISE_SESSIONS] = {"UPDATE mw_sessions SET ended = 1, expires = 0 WHERE " IF_RAISED, ""},
 
-    /* ---- a txn: ?1 = session, ?2 = its number in the session ---- */
-    [MW__SQL_TXN_MARK] = {"UPDATE mw_sessions SET txn = ?2, verdict = 0, txn_revision = " REVISION " WHERE " LIVE
-        " AND txn < ?2", ""},
+    /* ---- a txn: ?1 = session, ?2 = its number in the session, ?3 = the highest revision that its owner saw ---- */
+    [MW__SQL_TXN_MARK] = {"UPDATE mw_sessions SET txn = ?2, verdict = 0, txn_revision = " REVISION " WHERE "
+        LIVE("?3 + 1") " AND txn < ?2", ""},
     [MW__SQL_TXN_CHECK] = {"UPDATE mw_sessions SET verdict = COALESCE((SELECT MIN(x.code) FROM (SELECT " STEP_VERDICT
         " AS code FROM {rows} s LEFT JOIN mw_entries e ON e.path = s.path) x "
         "WHERE x.code > 0 AND (mw_sessions.verdict = 0 OR x.code < mw_sessions.verdict)), verdict) "
@@ -137,8 +138,8 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     [MW__SQL_TXN_RESULTS] = {"SELECT step, version, created, owner FROM mw_changes WHERE revision = " REVISION
         " AND kind = 1 AND " IF_GRANTED_TXN, ""},
     /* After a lost reply: forbid the txn if it has not happened, then read what became of it. */
-    [MW__SQL_TXN_FENCE] = {"UPDATE mw_sessions SET txn = ?2, verdict = -1 WHERE " LIVE " AND txn < ?2", ""},
-    [MW__SQL_TXN_MARKER] = {"SELECT verdict, txn_revision FROM mw_sessions WHERE " LIVE " AND txn = ?2", ""},
+    [MW__SQL_TXN_FENCE] = {"UPDATE mw_sessions SET txn = ?2, verdict = -1 WHERE " LIVE("?3") " AND txn < ?2", ""},
+    [MW__SQL_TXN_MARKER] = {"SELECT verdict, txn_revision FROM mw_sessions WHERE " LIVE("?3") " AND txn = ?2", ""},
     [MW__SQL_TXN_PAST_RESULTS] = {"SELECT step, version, created, owner FROM mw_changes "
         "WHERE revision = ?1 AND kind = 1", ""},
     /* ?1 = path, ?2 = its parent, ?3 = 1 when that is the root */
@@ -173,7 +174,7 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     [MW__SQL_COMPACT_FLOOR] = {"UPDATE mw_meta SET floor = ?1 WHERE id = 1 AND floor < ?1", ""},
     [MW__SQL_COMPACT] = {"DELETE FROM mw_changes WHERE revision <= ?1", ""},
 
-    /* ---- locks: ?1 = session, ?2 = path, ?3 = handle of the ticket, ?4 = value ---- */
+    /* ---- locks: ?1 = session, ?2 = path, ?3 = handle of the ticket, ?4 = value, ?5 = the highest revision seen ---- */
     [MW__SQL_LOCK_TAKE] = {"UPDATE mw_locks SET token = {next_token}, holder = ?1, handle = ?3, value = ?4, "
         "since = {wall} WHERE path = ?2 AND holder = 0 AND waiters = 0 AND " IF_LIVE "{returning}", ""},
     [MW__SQL_LOCK_TAKE_ANY] = {"INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) "

@@ -27,11 +27,12 @@ static void forget(void *arg) {
     *(lock_state *)arg = (lock_state){0};
 }
 
-static void name(const mw__sql_worker *worker, const mw__sql_job *job, mw_sql_value params[4]) {
+static void name(const mw__sql_worker *worker, const mw__sql_job *job, mw_sql_value params[5]) {
     params[0] = mw__sql_int((int64_t)worker->session);
     params[1] = mw__sql_bytes(job->path);
     params[2] = mw__sql_int(job->handle);
     params[3] = mw__sql_bytes(job->value);
+    params[4] = mw__sql_int(worker->highest);
 }
 
 static int granted(mw__sql_worker *worker, mw__sql_job *job, int64_t token) {
@@ -44,12 +45,12 @@ static int granted(mw__sql_worker *worker, mw__sql_job *job, int64_t token) {
 /* One guarded statement: it is free and nobody waits. (Or nobody ever used it, where the dialect can tell in one.) */
 static int take(mw__sql_worker *worker, mw__sql_job *job) {
     mw__sql_batch batch;
-    mw_sql_value params[4];
+    mw_sql_value params[5];
     name(worker, job, params);
     mw__sql_batch_init(&batch, MW_SQL_ONE);
     batch.sql.writes = true;
     bool any = worker->driver->dialect.take != NULL;
-    mw__sql_add(&batch, any ? MW__SQL_LOCK_TAKE_ANY : MW__SQL_LOCK_TAKE, MW_SQL_RETURNS, params, 4);
+    mw__sql_add(&batch, any ? MW__SQL_LOCK_TAKE_ANY : MW__SQL_LOCK_TAKE, MW_SQL_RETURNS, params, 5);
     int status = mw__sql_run(worker, &batch, &job->error);
     if (status == MW_OK && batch.sql.steps[0].returned > 0)
         (void)granted(worker, job, batch.sql.steps[0].returned);
@@ -60,17 +61,17 @@ static int take(mw__sql_worker *worker, mw__sql_job *job) {
 /* It is held, or its row is not there yet (made in the same txn), or we hold or await it already. */
 static int join(mw__sql_worker *worker, mw__sql_job *job) {
     mw__sql_batch batch;
-    mw_sql_value params[4];
+    mw_sql_value params[5];
     lock_state state = {0};
     name(worker, job, params);
     mw__sql_batch_init(&batch, MW_SQL_WRITE);
     mw__sql_collect(&batch, on_state, forget, &state);
-    mw__sql_add(&batch, MW__SQL_LOCK_ALIVE, MW_SQL_VERDICT, params, 1);
-    mw__sql_add(&batch, MW__SQL_LOCK_ROW, 0, params, 2);
-    mw__sql_add(&batch, MW__SQL_LOCK_TAKE_NEW, 0, params, 4);
+    mw__sql_add(&batch, MW__SQL_LOCK_ALIVE, MW_SQL_VERDICT, params, 5);
+    mw__sql_add(&batch, MW__SQL_LOCK_ROW, 0, params, 5);
+    mw__sql_add(&batch, MW__SQL_LOCK_TAKE_NEW, 0, params, 5);
     if (!job->try_only) {
-        mw__sql_add(&batch, MW__SQL_LOCK_JOIN_COUNT, 0, params, 3);
-        mw__sql_add(&batch, MW__SQL_LOCK_JOIN, 0, params, 4);
+        mw__sql_add(&batch, MW__SQL_LOCK_JOIN_COUNT, 0, params, 5);
+        mw__sql_add(&batch, MW__SQL_LOCK_JOIN, 0, params, 5);
     }
     mw__sql_add(&batch, MW__SQL_LOCK_STATE, 0, params, 2);
     int status = mw__sql_run(worker, &batch, &job->error);
@@ -97,7 +98,7 @@ int mw__sql_lock_job(mw__sql_worker *worker, mw__sql_job *job) {
 /* Held, and nobody waits: one guarded statement. */
 static int set_free(mw__sql_worker *worker, mw__sql_job *job, bool *ret_freed) {
     mw__sql_batch batch;
-    mw_sql_value params[4];
+    mw_sql_value params[5];
     name(worker, job, params);
     params[3] = mw__sql_int(job->token);
     mw__sql_batch_init(&batch, MW_SQL_ONE);
@@ -113,7 +114,7 @@ static int set_free(mw__sql_worker *worker, mw__sql_job *job, bool *ret_freed) {
 /* Out of the queue, or the lock to the first in it; a row in the change log wakes that one. */
 static int leave(mw__sql_worker *worker, mw__sql_job *job) {
     mw__sql_batch batch;
-    mw_sql_value params[4];
+    mw_sql_value params[5];
     name(worker, job, params);
     mw__sql_batch_init(&batch, MW_SQL_WRITE);
     batch.sql.announce = true;

@@ -120,7 +120,8 @@ int mw__sql_renew(mw__sql_worker *worker, mw_error *err) {
     mw__sql_batch batch;
     mw__sql_batch_init(&batch, MW_SQL_ONE);
     batch.sql.writes = true;
-    MW__SQL_ADD(&batch, MW__SQL_SESSION_RENEW, MW_SQL_RETURNS, mw__sql_int((int64_t)worker->session));
+    MW__SQL_ADD(&batch, MW__SQL_SESSION_RENEW, MW_SQL_RETURNS, mw__sql_int((int64_t)worker->session),
+                mw__sql_int(worker->highest));
     int status = mw__sql_run(worker, &batch, err);
     bool matched = status == MW_OK && mw__sql_affected(&batch, 0) == 1;
     if (matched && worker->driver->dialect.beat)
@@ -128,7 +129,7 @@ int mw__sql_renew(mw__sql_worker *worker, mw_error *err) {
     mw__sql_batch_free(&batch);
     atomic_fetch_add(&worker->channel->counted.renewals, 1);
     if (status == MW_OK && !matched)
-        return mw_fail(err, MW_ESESSION_LOST, "the server ended the session");
+        return mw_fail(err, MW_ESESSION_LOST, "the server ended the session, or went backwards");
     return status;
 }
 

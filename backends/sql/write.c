@@ -184,7 +184,8 @@ static void add_deletes(mw__sql_batch *batch, const mw__sql_job *job, const mw_s
 }
 
 static void build(mw__sql_worker *worker, mw__sql_batch *batch, const mw__sql_job *job) {
-    const mw_sql_value txn[] = {mw__sql_int((int64_t)worker->session), mw__sql_int(job->txn)};
+    const mw_sql_value txn[] = {mw__sql_int((int64_t)worker->session), mw__sql_int(job->txn),
+                                mw__sql_int(worker->highest)};
     size_t upserts = 0, deletes = 0;
     for (size_t i = 0; i < job->write_count; i++) {
         upserts += is_upsert(&job->writes[i]);
@@ -193,7 +194,7 @@ static void build(mw__sql_worker *worker, mw__sql_batch *batch, const mw__sql_jo
     mw__sql_batch_init(batch, MW_SQL_WRITE);
     batch->sql.announce = upserts + deletes > 0;
     mw__sql_add(batch, MW__SQL_BUMP, 0, NULL, 0);
-    mw__sql_add(batch, MW__SQL_TXN_MARK, 0, txn, 2);
+    mw__sql_add(batch, MW__SQL_TXN_MARK, 0, txn, 3);
     add_checks(worker, batch, job, txn);
     mw__sql_add(batch, MW__SQL_TXN_VERDICT, MW_SQL_VERDICT, txn, 2);
     if (upserts) {
@@ -379,14 +380,15 @@ static int past_results(mw__sql_worker *worker, mw__sql_job *job, int64_t revisi
 
 /* `job->txn` is 0 when it is decided; otherwise the status is why it could not be. */
 int mw__sql_decide(mw__sql_worker *worker, mw__sql_job *job) {
-    const mw_sql_value txn[] = {mw__sql_int((int64_t)worker->session), mw__sql_int(job->txn)};
+    const mw_sql_value txn[] = {mw__sql_int((int64_t)worker->session), mw__sql_int(job->txn),
+                                mw__sql_int(worker->highest)};
     mw__sql_batch batch;
     marker found = {0};
     bool complete = true;
     mw__sql_batch_init(&batch, MW_SQL_WRITE);
     mw__sql_collect(&batch, on_marker, NULL, &found);
-    mw__sql_add(&batch, MW__SQL_TXN_FENCE, 0, txn, 2);
-    mw__sql_add(&batch, MW__SQL_TXN_MARKER, 0, txn, 2);
+    mw__sql_add(&batch, MW__SQL_TXN_FENCE, 0, txn, 3);
+    mw__sql_add(&batch, MW__SQL_TXN_MARKER, 0, txn, 3);
     int status = mw__sql_run(worker, &batch, &job->error);
     mw__sql_batch_free(&batch);
     if (status != MW_OK)

@@ -115,6 +115,10 @@ function Harness:chaos(on) self.driver:chaos(on) end
 --- Makes the server forget the changes so far: who was away gets no more than the present state.
 function Harness:forget_changes(client) self.driver:forget_changes(client) end
 
+--- A copy of all there is, and going back to it: what was acknowledged since is gone.
+function Harness:backup() self.driver:backup() end
+function Harness:restore() self.driver:restore() end
+
 local function close_clients(self, problems)
   for _, client in ipairs(self.clients) do
     if client:state() ~= "closed" then

@@ -119,6 +119,14 @@ function Memory:forget_changes()
   self.server:compact()
 end
 
+function Memory:backup()
+  self.server:backup()
+end
+
+function Memory:restore()
+  assert(self.server:restore())
+end
+
 function Memory:drop_lock(path)
   assert(self.server:drop_lock(path))
 end

@@ -25,8 +25,9 @@ function Sqlite:options()
   return options
 end
 
---- Runs the shell with `statements` as its input, and goes on at once; `ended` in the result tells when it is done.
-function Sqlite:shell(statements)
+--- Runs the shell with `statements` as its input, which may go on unless `whole`; `ended` in the result tells when it is
+--- done.
+function Sqlite:shell(statements, whole)
   local shell = { stdin = uv.new_pipe(false), output = "" }
   local stdout = uv.new_pipe(false)
   local handle, pid
@@ -43,6 +44,9 @@ function Sqlite:shell(statements)
     end
   end)
   shell.stdin:write(".timeout 30000\n" .. statements .. "\n")
+  if whole then
+    shell.stdin:shutdown()
+  end
   return shell
 end
 
@@ -55,9 +59,7 @@ local function until_true(what, predicate)
 end
 
 function Sqlite:transaction(statements)
-  local shell = self:shell("BEGIN IMMEDIATE;\n" .. statements .. "\nCOMMIT;")
-  shell.stdin:shutdown()
-  return shell
+  return self:shell("BEGIN IMMEDIATE;\n" .. statements .. "\nCOMMIT;", true)
 end
 
 local function output_of(shell)
@@ -79,7 +81,7 @@ function Sqlite:drop_lock(path)
   self:run(sql.drop_lock(path))
 end
 
---- Who was stopped in the middle of a commit holds the lock of the file until the spec lets it go on: this is late then.
+--- Who was stopped amid a commit holds the lock of the file until the spec lets it go on: then this is late.
 function Sqlite:forget_changes()
   local shell, deadline = self:transaction(sql.forget_changes()), uv.hrtime() + 1e9
   table.insert(self.late, shell)
@@ -125,6 +127,15 @@ function Sqlite:chaos(on)
     begin_fault(self, number, "chaos")
     table.insert(self.stricken, number)
   end
+end
+
+--- The copy, and going back to it in place, under the feet of those who are connected.
+function Sqlite:backup()
+  output_of(self:shell(".backup " .. self.path .. "-copy", true))
+end
+
+function Sqlite:restore()
+  output_of(self:shell(".restore " .. self.path .. "-copy", true))
 end
 
 --- Another process has the file locked.
