@@ -43,8 +43,9 @@ lint: setup-test build
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
+# PREFIX (default /usr/local) and DESTDIR say where to.
 install: build
-	@cmake --install $(BUILD)
+	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
 
 clean:
 	rm -rf build build-*

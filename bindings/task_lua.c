@@ -351,10 +351,14 @@ static int core_tasks(lua_State *L) {
 void mw__lua_task_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"join", task_join}, {"cancel", task_cancel}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__close", task_close}, {"__tostring", task_tostring}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {
-        {"spawn", core_spawn}, {"spawn_apart", core_spawn_apart}, {"cancel_others", core_cancel_others}, {"sleep", core_sleep},
-        {"now", core_now},     {"in_task", core_in_task},         {"tasks", core_tasks},
-        {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"spawn", core_spawn},
+                                         {"spawn_apart", core_spawn_apart},
+                                         {"cancel_others", core_cancel_others},
+                                         {"sleep", core_sleep},
+                                         {"now", core_now},
+                                         {"in_task", core_in_task},
+                                         {"tasks", core_tasks},
+                                         {NULL, NULL}};
     mw__lua_class(L, MW_CLASS_TASK, methods, meta, task_index);
     luaL_setfuncs(L, functions, 0);
 }
