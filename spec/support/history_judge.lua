@@ -2,7 +2,7 @@
 -- usage: lua5.4 history_judge.lua FILE     exit status 1 and one line per broken promise
 --
 --   write ID CLIENT [LOCK TOKEN]            answer ID ok|unknown|refused [REVISION]
---   held CLIENT LOCK TOKEN                  dropped CLIENT LOCK TOKEN
+--   held CLIENT LOCK TOKEN                  dropped CLIENT LOCK TOKEN            stalled CLIENT
 --   event OBSERVER TYPE PATH VERSION REVISION CREATED OWNER
 --   present ID REVISION                     entry PATH VERSION REVISION CREATED OWNER
 package.path = arg[0]:match("^(.*)/support/[^/]*$") .. "/?.lua;" .. package.path
@@ -31,6 +31,10 @@ end
 
 function take.dropped(client, lock, token)
   history:record { what = "dropped", client = client, lock = lock, token = math.tointeger(token) }
+end
+
+function take.stalled(client)
+  history:stalled(client)
 end
 
 local values = {}

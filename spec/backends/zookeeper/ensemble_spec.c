@@ -62,6 +62,43 @@ static void leader_dies_with_writes_in_flight(void) {
     finish(&w, &n);
 }
 
+/* Each server goes in turn, that of our connection and the leader among them: the session, a lock and what a subscriber
+ * knows move with us. */
+static void servers_restarted_in_turn_lose_nothing(void) {
+    static world w;
+    static work works[3 * WORKS / 10];
+    work_set set = {works, 0};
+    node n;
+    observer o;
+    holder h;
+    work guarded;
+    world_begin(&w);
+    node_open(&w, &n, "n", world_servers(), 20000);
+    observer_start(&n, &o, "o", "/w", MW_DEPTH_CHILDREN);
+    holder_ask(&n, &h, "/lock", false);
+    CHECK(world_until(&w, holder_has, &h));
+    for (int server = 1; server <= 3; server++) {
+        CHECK_INT(servers_tell("kill %d", server), 0);
+        for (int i = 0; i < WORKS / 10; i++)
+            work_create(&n, &works[set.count++], i % 2);
+        CHECK_INT(servers_tell("up %d", server), 0);
+        CHECK_INT(servers_tell("wait"), 0);
+        CHECK(world_until(&w, works_done, &set));
+    }
+    for (size_t i = 0; i < set.count; i++)
+        CHECK(works[i].status == MW_OK || (works[i].status == MW_EUNKNOWN && i % 2 == 1));
+    CHECK(node_saw(&n, MW_RECONNECTED) >= 1);
+    CHECK_INT(n.lost, 0);
+    work_txn(&n, &guarded, h.lock);
+    CHECK(world_until(&w, work_done, &guarded));
+    CHECK_INT(guarded.status, MW_OK);
+    holder_release(&h);
+    o.expected = world_final(&n, "/w");
+    CHECK(world_until(&w, observer_caught_up, &o));
+    mw_unsubscribe(o.subscription);
+    finish(&w, &n);
+}
+
 /* One server of three: it must not serve, and nothing written meanwhile is acknowledged. */
 static void a_minority_serves_nobody(void) {
     static world w;
@@ -94,7 +131,7 @@ static void all_down_and_back(void) {
     observer o;
     holder h;
     world_begin(&w);
-    node_open(&w, &n, "n", world_servers(), 4000);
+    node_open(&w, &n, "n", world_servers(), 10000);
     observer_start(&n, &o, "o", "/w", MW_DEPTH_CHILDREN);
     holder_ask(&n, &h, "/lock", false);
     CHECK(world_until(&w, holder_has, &h));
@@ -126,6 +163,7 @@ static void all_down_and_back(void) {
 
 static const spec_case cases[] = {
     {"the leader dies with 100 writes in flight", leader_dies_with_writes_in_flight},
+    {"servers restarted in turn lose nothing", servers_restarted_in_turn_lose_nothing},
     {"a minority serves nobody", a_minority_serves_nobody},
     {"all down and back", all_down_and_back},
 };

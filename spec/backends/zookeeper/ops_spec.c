@@ -69,7 +69,7 @@ static void never_adopts_what_another_session_owns(void) {
     rig r, other;
     ask a;
     rig_open(&r);
-    rig_open_with(&other, r.host, rig_servers(), "4000");
+    rig_open_with(&other, r.host, rig_servers(), RIG_TIMEOUT_MS);
     CHECK_INT(rig_write(&other, &a, MW_CREATE, "/ops/e", "theirs", 0, true), MW_OK);
     CHECK(a.written[0].owner == other.session.id);
     CHECK_INT(rig_write(&r, &a, MW_PUT, "/ops/e", "mine", 0, true), MW_ECONFLICT);
@@ -180,17 +180,47 @@ static void creates_the_chroot_and_stays_in_it(void) {
     ask a;
     char servers[256];
     snprintf(servers, sizeof servers, "%s/tenant/one", rig_servers());
-    rig_open_with(&r, rig_host(), servers, "4000");
+    rig_open_with(&r, rig_host(), servers, RIG_TIMEOUT_MS);
     CHECK_INT(rig_write(&r, &a, MW_CREATE, "/x", "in", 0, false), MW_OK);
     CHECK_INT(rig_read(&r, &a, MW_READ_CHILDREN, "/"), MW_OK);
     CHECK_INT(a.count, 1);
     CHECK_TEXT(a.entries[0].path, "/x");
-    rig_open_with(&plain, r.host, rig_servers(), "4000");
+    rig_open_with(&plain, r.host, rig_servers(), RIG_TIMEOUT_MS);
     CHECK_INT(rig_read(&plain, &a, MW_READ_GET, "/tenant/one/x"), MW_OK);
     rig_end(&r);
     rig_clear(&plain, "/tenant/one/.moonwatch");
     rig_clear(&plain, "/tenant");
     rig_close(&plain);
+}
+
+/* The server's counter of a directory wraps from the largest number to the smallest; such names are made here by hand.
+ */
+static void reads_a_queue_over_the_wrap_of_its_sequence(void) {
+    static const char *const members[] = {"-2147483647", "2147483646", "-2147483648", "2147483647"};
+    static const char *const in_line[] = {"2147483646", "2147483647", "-2147483648", "-2147483647"};
+    rig r;
+    ask a;
+    waiter first;
+    rig_open(&r);
+    rig_lock(&r, &first, "/ops/lock"); /* makes the lock's node */
+    RIG_UNTIL(&r, first.granted == 1);
+    r.backend->unlock(r.conn, &first.ticket);
+    RIG_UNTIL(&r, first.ended == 1);
+    for (size_t i = 0; i < 4; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "/ops/lock/_c_0f8fad5b-d9cb-469f-a165-70867728950%zu-lock-%s", i, members[i]);
+        CHECK_INT(rig_write(&r, &a, MW_CREATE, path, members[i], 0, true), MW_OK);
+    }
+    CHECK_INT(rig_read(&r, &a, MW_READ_QUEUE, "/ops/lock"), MW_OK);
+    CHECK_INT(a.count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        CHECK_TEXT(a.entries[i].value, in_line[i]);
+        CHECK((a.entries[i].entry.revision > 0) == (i == 0)); /* the first holds it */
+    }
+    rig_end(&r);
+    rig_open_with(&r, r.host, rig_servers(), RIG_TIMEOUT_MS);
+    rig_clear(&r, "/ops");
+    rig_close(&r);
 }
 
 static void refuses_wrong_options(void) {
@@ -232,6 +262,7 @@ static const spec_case cases[] = {
     {"keeps the order of submission", keeps_the_order_of_submission},
     {"refuses what no packet holds", refuses_what_no_packet_holds},
     {"creates the chroot and stays in it", creates_the_chroot_and_stays_in_it},
+    {"reads a queue over the wrap of its sequence", reads_a_queue_over_the_wrap_of_its_sequence},
     {"refuses wrong options", refuses_wrong_options},
 };
 SPEC_MAIN(cases)

@@ -179,6 +179,26 @@ static void start_works(node *n, work works[WORKS]) {
             work_create(n, &works[i], i % 3);
 }
 
+/* It is refused here: nothing of it reaches the wire, and the connection, which the server would close, stays. */
+static void what_no_packet_holds_is_not_sent(void) {
+    static scene s;
+    static char big[1048576];
+    work before, large, largest;
+    scene_begin(&s, 6000);
+    work_create(&s.near, &before, false);
+    CHECK(world_until(&s.world, work_done, &before));
+    unsigned long sent = proxy_stat(&s.proxy, "bytes-up");
+    work_create_large(&s.near, &large, (mw_str){big, sizeof big});
+    CHECK(world_until(&s.world, work_done, &large));
+    CHECK_INT(large.status, MW_ETOO_LARGE);
+    CHECK(proxy_stat(&s.proxy, "bytes-up") - sent < sizeof big / 2);
+    work_create_large(&s.near, &largest, (mw_str){big, sizeof big - 16 * 1024});
+    CHECK(world_until(&s.world, work_done, &largest));
+    CHECK_INT(largest.status, MW_OK);
+    CHECK_INT(node_saw(&s.near, MW_SUSPENDED), 0);
+    scene_end(&s);
+}
+
 /* Which of many writes in flight got through is found out for each. */
 static void a_break_among_many_writes(void) {
     static scene s;
@@ -298,6 +318,7 @@ static const spec_case cases[] = {
     {"a txn whose reply is lost is found", a_lost_txn_is_found},
     {"a put whose reply is lost has its own version", a_lost_put_has_its_own_version},
     {"a lock whose reply is lost is one place in the queue", a_lost_lock_is_one_place_in_the_queue},
+    {"what no packet holds is not sent", what_no_packet_holds_is_not_sent},
     {"a break among many writes", a_break_among_many_writes},
     {"delays change nothing", delays_change_nothing},
     {"resets every 100 ms", resets_every_100_ms},

@@ -68,7 +68,7 @@ static void many_watches_survive_a_reconnect(void) {
     static counted_feed f;
     bulk *all = calloc(WATCHED, sizeof *all);
     rig_open(&owner);
-    rig_open_with(&r, owner.host, rig_servers(), "4000");
+    rig_open_with(&r, owner.host, rig_servers(), RIG_TIMEOUT_MS);
     fill(&owner, all, WATCHED, MW_CREATE, "/scale/an-entry-with-a-name-%d");
     watch(&r, &f, "/scale", MW_DEPTH_CHILDREN);
     RIG_UNTIL(&r, f.synced == 1);

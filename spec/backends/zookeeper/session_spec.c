@@ -1,11 +1,13 @@
-/* Sessions: credentials, names, ends. Over the bare SPI, on a real server. */
+/* Sessions: credentials, names, timeouts, ends. Over the bare SPI, on a real server. */
 #include "rig.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void open_as(rig *r, mw_host *host, const char *digest, const char *acl) {
     mw_error err = {0};
-    mw_option options[] = {{"servers", rig_servers()}, {"session_timeout_ms", "4000"}, {0}, {0}, {0}};
+    mw_option options[] = {{"servers", rig_servers()}, {"session_timeout_ms", RIG_TIMEOUT_MS}, {0}, {0}, {0}};
     size_t n = 2;
     if (digest)
         options[n++] = (mw_option){"digest", digest};
@@ -43,7 +45,7 @@ static void a_reader_without_rights_is_served(void) {
     mw_error err = {0};
     snprintf(servers, sizeof servers, "%s/tenant", rig_servers());
     mw_option mine[] = {{"servers", servers}, {"digest", "me:secret"}, {"acl", "read"}, {0}};
-    mw_option theirs[] = {{"servers", servers}, {"session_timeout_ms", "4000"}, {0}};
+    mw_option theirs[] = {{"servers", servers}, {"session_timeout_ms", "10000"}, {0}};
     mw_host *host = rig_host();
     CHECK_INT(rig_try_open(&owner, mine, host, &err), MW_OK);
     RIG_UNTIL(&owner, owner.connected == 1);
@@ -96,10 +98,156 @@ static void looks_names_up_off_the_loop(void) {
     rig r;
     char servers[64];
     snprintf(servers, sizeof servers, "no-such-host.invalid:1,localhost:%d", atoi(strchr(rig_servers(), ':') + 1));
-    rig_open_with(&r, rig_host(), servers, "4000");
+    rig_open_with(&r, rig_host(), servers, RIG_TIMEOUT_MS);
     CHECK(r.session.id != 0);
     rig_close(&r);
 }
+
+static void note_closed(void *arg) {
+    *(bool *)arg = true;
+}
+
+static void note_timeouts(void *arg, mw_log_level level, const char *component, const char *line) {
+    *(bool *)arg |= level == MW_LOG_INFO && strstr(line, "timeout 60000 ms (asked for 3000000)") != NULL;
+}
+
+/* The server has the last word on the timeout (zookeeper_server.sh: at most 60 s); it is logged, and it counts. */
+static void counts_on_the_timeout_that_the_server_grants(void) {
+    rig r;
+    mw_host *host = NULL;
+    mw_error err;
+    bool noted = false;
+    CHECK_INT(mw_uv_host_new(NULL, note_timeouts, &noted, &host, &err), MW_OK);
+    rig_open_with(&r, host, rig_servers(), "3000000");
+    CHECK_INT(r.session.timeout, 60 * MW_SECOND);
+    CHECK(noted);
+    rig_close(&r);
+    mw_registry *registry = NULL;
+    bool closed = false;
+    mw_option options[] = {{"servers", rig_servers()}, {"session_timeout_ms", "3000000"}, {0}};
+    host = rig_host();
+    mw_registry_config config = {.host = host, .backend = r.backend, .options = options, .name = "spec"};
+    CHECK_INT(mw_registry_open(&config, &registry, &err), MW_OK);
+    RIG_UNTIL(&(rig){.host = host}, mw_registry_state(registry) == MW_CONNECTED);
+    CHECK(mw_registry_deadline(registry) > mw_host_now(host));
+    CHECK(mw_registry_deadline(registry) <= mw_host_now(host) + 60 * MW_SECOND);
+    mw_registry_close(registry, MW_SECOND, note_closed, &closed);
+    RIG_UNTIL(&(rig){.host = host}, closed);
+    mw_uv_host_free(host);
+}
+
+/* Takes connections and says nothing. */
+typedef struct deaf_server {
+    int listener, taken[64], count;
+    char address[32];
+} deaf_server;
+
+static void deaf_begin(deaf_server *d) {
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof here;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&here, size) == 0 && listen(fd, 16) == 0);
+    CHECK_INT(getsockname(fd, (struct sockaddr *)&here, &size), 0);
+    *d = (deaf_server){.listener = fd};
+    snprintf(d->address, sizeof d->address, "127.0.0.1:%d", ntohs(here.sin_port));
+}
+
+static int deaf_attempts(deaf_server *d) {
+    while (d->count < 64 && (d->taken[d->count] = accept(d->listener, NULL, NULL)) >= 0)
+        d->count++;
+    return d->count;
+}
+
+static void deaf_end(deaf_server *d) {
+    close(d->listener);
+    while (d->count > 0)
+        close(d->taken[--d->count]);
+}
+
+/* Without it, an attempt would last a third of the session's timeout: longer than this spec has patience. */
+static void gives_an_attempt_up_after_connect_timeout(void) {
+    rig r;
+    deaf_server deaf;
+    mw_error err = {0};
+    deaf_begin(&deaf);
+    mw_option options[] = {
+        {"servers", deaf.address}, {"session_timeout_ms", "120000"}, {"connect_timeout_ms", "100"}, {0}};
+    CHECK_INT(rig_try_open(&r, options, rig_host(), &err), MW_OK);
+    RIG_UNTIL(&r, deaf_attempts(&deaf) >= 4);
+    CHECK_INT(r.connected, 0);
+    rig_close(&r);
+    deaf_end(&deaf);
+}
+
+/* ---- Trying again */
+
+/* A host whose chance is ours, and whose clock stands still between two turns of the loop: what is armed is exact. */
+static struct {
+    mw_host_ops ops;
+    const mw_host_ops *real;
+    mw_time now, delays[8];
+    int chance, count;
+    bool drawn;
+} reins;
+
+static mw_time reined_now(mw_host *host) {
+    return reins.now;
+}
+
+static void reined_random(mw_host *host, void *bytes, size_t len) {
+    memset(bytes, reins.chance, len);
+    reins.drawn = true;
+}
+
+static int reined_timer_start(mw_host *host, mw_timer *timer, mw_time delay) {
+    if (reins.drawn && reins.count < 8)
+        reins.delays[reins.count++] = delay;
+    reins.drawn = false;
+    return reins.real->timer_start(host, timer, delay);
+}
+
+static void rein(mw_host *host, int chance) {
+    memset(&reins, 0, sizeof reins);
+    reins.real = host->ops;
+    reins.ops = *host->ops;
+    reins.ops.now = reined_now;
+    reins.ops.random = reined_random;
+    reins.ops.timer_start = reined_timer_start;
+    reins.chance = chance;
+    host->ops = &reins.ops;
+}
+
+static bool eight_drawn(mw_host *host) {
+    reins.now = reins.real->now(host);
+    return reins.count == 8;
+}
+
+/* Nobody listens there: later and later, up to a sixth of the timeout, and by chance between half of that and all. */
+static void check_delays(int chance, mw_time share) {
+    static const int steps[8] = {20, 40, 80, 160, 320, 400, 400, 400};
+    rig r;
+    deaf_server nobody;
+    mw_error err = {0};
+    mw_host *host = rig_host();
+    deaf_begin(&nobody);
+    deaf_end(&nobody);
+    mw_option options[] = {{"servers", nobody.address}, {"session_timeout_ms", "2400"}, {0}};
+    rein(host, chance);
+    (void)eight_drawn(host);
+    CHECK_INT(rig_try_open(&r, options, host, &err), MW_OK);
+    RIG_UNTIL(&r, eight_drawn(host));
+    for (int i = 0; i < 8; i++)
+        CHECK_INT(reins.delays[i], (mw_time)steps[i] * MW_MS * share / 2);
+    host->ops = reins.real;
+    rig_close(&r);
+}
+
+static void tries_again_later_and_later_by_chance(void) {
+    check_delays(0, 1);
+    check_delays(0xFF, 2);
+}
+
+/* ---- Closing */
 
 /* A server that stands still is given up after `patience`; nobody waits for zookeeper_close (blocking_spec.sh looks at
  * the system calls of this case). */
@@ -118,6 +266,9 @@ static const spec_case cases[] = {
     {"a reader without rights is served", a_reader_without_rights_is_served},
     {"a writer without marks hears each revision", a_writer_without_marks_hears_each_revision},
     {"looks names up off the loop", looks_names_up_off_the_loop},
+    {"counts on the timeout that the server grants", counts_on_the_timeout_that_the_server_grants},
+    {"gives an attempt up after connect_timeout", gives_an_attempt_up_after_connect_timeout},
+    {"tries again later and later, by chance", tries_again_later_and_later_by_chance},
     {"closing is bounded on a frozen server", closing_is_bounded_on_a_frozen_server},
 };
 SPEC_MAIN(cases)

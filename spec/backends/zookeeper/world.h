@@ -29,8 +29,11 @@ typedef struct node {
     int state_count, lost, closed;
 } node;
 
-/* The world lives for one case; `world_end` judges the history when there is one. */
+/* The world lives for one case; `world_end` judges the history when there is one. A second process joins it by the path
+ * of its history, in which each line stands in the order in which it was noted; it leaves without judging. */
 void world_begin(world *w);
+void world_join(world *w, const char *history_path);
+void world_leave(world *w);
 void world_end(world *w);
 void world_note(world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -54,7 +57,8 @@ typedef struct work {
 } work;
 
 void work_create(node *n, work *one, bool ephemeral);
-void work_txn(node *n, work *one, const mw_lock *guard); /* two entries in one step */
+void work_create_large(node *n, work *one, mw_str value); /* which may be refused at once */
+void work_txn(node *n, work *one, const mw_lock *guard);  /* two entries in one step */
 bool work_done(void *arg);
 typedef struct work_set {
     work *works;
