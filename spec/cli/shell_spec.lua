@@ -1,167 +1,136 @@
--- The shell in a real terminal: tmux types the keys and captures the screen.
+-- The shell in a real terminal.
 local Program = require "support.program"
+local Terminal = require "support.terminal"
 
 describe("the shell in a terminal", function()
-  local p, socket
-
-  local function tmux(arguments)
-    local command = ("cd %s && tmux -L %s -f /dev/null %s 2>&1"):format(p.folder, socket, arguments)
-    local pipe <close> = assert(io.popen(command))
-    return pipe:read "a"
-  end
-
-  local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
-
-  -- Text as it is; `key` for those with names: Enter, Tab, C-c, C-d, Up.
-  local function type_text(text) tmux("send-keys -t main -l " .. quote(text)) end
-  local function key(name) tmux("send-keys -t main " .. name) end
-  local function line(text)
-    type_text(text)
-    key "Enter"
-  end
-
-  local function screen(options) return (tmux("capture-pane -p -J -t main " .. (options or ""))) end
-
-  -- Waits until the screen holds `text` `times` times (default once).
-  local function sees(text, times)
-    local last
-    local ok = pcall(Program.eventually, text, function()
-      last = screen()
-      local count, at = 0, 1
-      repeat
-        local from, to = last:find(text, at, true)
-        count, at = count + (from and 1 or 0), to and to + 1
-      until not from
-      return count >= (times or 1)
-    end)
-    assert(ok, ("the screen does not show %q:\n%s"):format(text, last))
-  end
+  local p, t
 
   local function start(words)
-    local command = ("export HOME=%s MOONWATCH_HISTORY=%s/history XDG_RUNTIME_DIR=%s; unset NO_COLOR; "
-      .. "exec moonwatch shell %s"):format(p.folder, p.folder, p.folder, words or "")
-    tmux(("new-session -d -s main -x 100 -y 40 %s"):format(quote(command)))
-    tmux "set-option -g remain-on-exit on"
-    sees "/> "
-  end
-
-  local function over()
-    Program.eventually("the end of the shell", function()
-      return tmux("display-message -p -t main '#{pane_dead}'"):find "1"
-    end)
-    tmux "kill-session -t main"
+    t:start("moonwatch shell " .. (words or ""))
+    t:sees "/> "
   end
 
   before_each(function()
     p = Program.new()
-    socket = p.folder:gsub("[^%w]", "")
+    t = Terminal.new(p)
     p:write("application.yaml", ("registry: {sqlite: {path: '%s'}}\n"):format(p.registry:match "^sqlite:(.*)$"))
   end)
 
   after_each(function()
-    tmux "kill-server"
+    t:finish()
     p:finish()
   end)
 
   it("prints values, waits in calls, shows tables, and leaves on Ctrl-D", function()
     start()
-    line "1 + 41"
-    sees "\n42\n"
-    line "{ a = 1, 'x' }"
-    sees "{ \"x\", a = 1 }"
-    line "for i = 1, 2 do"
-    line "mw.registry:put('/p/' .. i, 'value ' .. i)"
-    line "end"
-    line "mw.registry:list '/p'"
-    sees "PATH"
-    sees "/p/2"
-    line "tree /p"
-    sees "└── 2 = value 2"
-    assert.is_truthy(screen("-e"):find "\27%[", "colour")
-    key "C-d"
-    over()
+    t:line "1 + 41"
+    t:sees "\n42\n"
+    t:line "{ a = 1, 'x' }"
+    t:sees "{ \"x\", a = 1 }"
+    t:line "for i = 1, 2 do"
+    t:line "mw.registry:put('/p/' .. i, 'value ' .. i)"
+    t:line "end"
+    t:line "mw.registry:list '/p'"
+    t:sees "PATH"
+    t:sees "/p/2"
+    t:line "tree /p"
+    t:sees "└── 2 = value 2"
+    assert.is_truthy(t:screen("-e"):find "\27%[", "colour")
+    t:key "C-d"
+    assert.equal(0, (t:over()))
   end)
 
   it("cancels what runs with Ctrl-C, and goes on", function()
     start()
-    line "mw.sleep(1000)"
-    key "C-c"
-    sees "cancelled"
-    line "7 * 6"
-    sees "\n42\n"
-    type_text "half a li"
-    key "C-c"
-    line "6 * 7 + 1"
-    sees "\n43\n"
-    key "C-d"
-    over()
+    t:line "mw.sleep(1000)"
+    t:key "C-c"
+    t:sees "cancelled"
+    t:line "7 * 6"
+    t:sees "\n42\n"
+    t:type "half a li"
+    t:key "C-c"
+    t:line "6 * 7 + 1"
+    t:sees "\n43\n"
+    t:key "C-d"
+    assert.equal(0, (t:over()))
   end)
 
   it("completes Lua names, methods and registry paths", function()
     p:ok { "put", "/services/web-console", "here" }
     start()
-    type_text "mw.regis"
-    key "Tab"
-    sees "mw.registry"
-    type_text ":get('/serv"
-    key "Tab"
-    sees "mw.registry:get('/services"
-    type_text "/web"
-    key "Tab"
-    sees "/services/web-console"
-    line "').value"
-    sees "\n\"here\"\n"
-    type_text "cat /services/w"
-    key "Tab"
-    sees "cat /services/web-console"
-    key "Enter"
-    sees "\nhere\n"
-    key "C-d"
-    over()
+    t:type "mw.regis"
+    t:key "Tab"
+    t:sees "mw.registry"
+    t:type ":get('/serv"
+    t:key "Tab"
+    t:sees "mw.registry:get('/services"
+    t:type "/web"
+    t:key "Tab"
+    t:sees "/services/web-console"
+    t:line "').value"
+    t:sees "\n\"here\"\n"
+    t:type "cat /services/w"
+    t:key "Tab"
+    t:sees "cat /services/web-console"
+    t:key "Enter"
+    t:sees "\nhere\n"
+    t:key "C-d"
+    assert.equal(0, (t:over()))
   end)
 
   it("shows changes above the prompt while something is being typed", function()
     start()
-    line "watch /w"
-    sees "synced"
-    type_text "1 + 1"
+    t:line "watch /w"
+    t:sees "synced"
+    t:type "1 + 1"
     p:ok { "put", "/w/a", "changed" }
-    sees "/w/a = changed"
-    sees "/> 1 + 1"
-    key "Enter"
-    sees "\n2\n"
-    key "C-d"
-    over()
+    t:sees "/w/a = changed"
+    t:sees "/> 1 + 1"
+    t:key "Enter"
+    t:sees "\n2\n"
+    t:key "C-d"
+    assert.equal(0, (t:over()))
+  end)
+
+  it("takes what is typed while a line still runs, Ctrl-D too", function()
+    start()
+    t:line "mw.sleep(0.3)"
+    t:line "20 + 22"
+    t:sees "\n42\n"
+    t:line "mw.registry:put('/running', '1') mw.sleep(0.3)"
+    Program.eventually("the line", function() return (p:run { "get", "/running" }) == 0 end)
+    t:key "C-d"
+    assert.equal(0, (t:over()))
   end)
 
   it("remembers lines across runs", function()
     start()
-    line "'some' .. 'thing'"
-    sees '"something"'
-    key "C-d"
-    over()
+    t:line "'some' .. 'thing'"
+    t:sees '"something"'
+    t:key "C-d"
+    assert.equal(0, (t:over()))
     start()
-    key "Up"
-    sees "'some' .. 'thing'"
-    key "Enter"
-    sees '"something"'
-    key "C-d"
-    over()
+    t:key "Up"
+    t:sees "'some' .. 'thing'"
+    t:key "Enter"
+    t:sees '"something"'
+    t:key "C-d"
+    assert.equal(0, (t:over()))
   end)
 
   it("tells errors in short, and helps", function()
     start()
-    line "local function f() error 'broken' end f()"
-    sees "shell:1: broken"
-    assert.is_nil(screen():find("session.lua", 1, true))
-    line "mw.registry:get '/absent'"
-    sees "not_found"
-    line "help(mw.sleep)"
-    sees "mw.sleep(duration)"
-    line "help 'Registry:put'"
-    sees "Creates or replaces"
-    key "C-d"
-    over()
+    t:line "local function f() error 'broken' end f()"
+    t:sees "shell:1: broken"
+    assert.is_nil(t:screen():find("session.lua", 1, true))
+    t:line "mw.registry:get '/absent'"
+    t:sees "not_found"
+    t:line "help(mw.sleep)"
+    t:sees "mw.sleep(duration)"
+    t:line "help 'Registry:put'"
+    t:sees "Creates or replaces"
+    t:key "C-d"
+    assert.equal(0, (t:over()))
   end)
 
   it("goes on after a script with -i, and attaches to a running engine", function()
@@ -169,21 +138,21 @@ describe("the shell in a terminal", function()
     local engine = p:start { "run", "--attach", "spec", "engine.lua" }
     engine.says "ready"
     start "--attach spec"
-    line "answer"
-    sees "\n42\n"
-    line "mw.sleep(1000)"
-    key "C-c"
-    sees "cancelled"
+    t:line "answer"
+    t:sees "\n42\n"
+    t:line "mw.sleep(1000)"
+    t:key "C-c"
+    t:sees "cancelled"
     engine.signal "TERM"
     engine.code()
-    line "answer"
-    sees "the engine has gone"
-    over()
+    t:line "answer"
+    t:sees "the engine has gone"
+    assert.equal(0, (t:over()))
     start "-i -e 'print \"first\"'"
-    sees "first"
-    line "2 + 3"
-    sees "\n5\n"
-    key "C-d"
-    over()
+    t:sees "first"
+    t:line "2 + 3"
+    t:sees "\n5\n"
+    t:key "C-d"
+    assert.equal(0, (t:over()))
   end)
 end)

@@ -78,13 +78,16 @@ function Session:run(body)
     local over = core.spawn_apart(core.sleep, math.huge)
     local before = core.tasks()
     self.running = core.spawn_apart(function()
-        local ended <close> = setmetatable({}, { __close = function() over:cancel() end }) -- luacheck: ignore 211
         outcome = table.pack(xpcall(body, traceback))
-        if outcome[1] and core.tasks() > before + 1 then
+        if outcome[1] and core.tasks() > before + 2 then
             over:cancel()
             core.sleep(math.huge)
         end
     end)
+    core.spawn_apart(function(task) -- also when it is cancelled before it has begun
+        task:join()
+        over:cancel()
+    end, self.running)
     over:join()
     if self.running.status == "waiting" then
         self.homes[#self.homes + 1] = self.running

@@ -42,7 +42,7 @@ function M.interactive(connect)
         history = history_file(),
         complete = function() offer(editor, session) end,
     }
-    local more = false
+    local more, interrupted = false, false
     session = connect(function(text) editor:print(text) end, function()
         if session then
             editor:prompt(session:prompt(more))
@@ -54,12 +54,16 @@ function M.interactive(connect)
         elseif session:cancel() then
             return
         end
-        editor:interrupt()
+        interrupted = not editor:interrupt() -- between the line's end and its run
     end, true)
     local pending = ""
     repeat
         more = pending ~= ""
         local line, why = editor:read(session:prompt(more))
+        if line and interrupted then
+            line, why = nil, "interrupt"
+        end
+        interrupted = false
         if line then
             local text = more and pending .. "\n" .. line or line
             local outcome = session:eval(text)
