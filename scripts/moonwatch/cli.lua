@@ -31,19 +31,23 @@ M.commands = {
     "locks", "sessions", "lock", "elect", "export", "import", "schema", "completion", "man", "version",
 }
 
+--- For programs: neither help nor completion shows them.
+local hidden = { ["complete-path"] = true }
+
 --- One line on standard error.
 function M.complain(format, ...)
     local text = select("#", ...) > 0 and format:format(...) or format
     io.stderr:write("moonwatch: ", (tostring(text):gsub("[\r\n]+", " ")), "\n")
 end
 
-local function is_command(name)
+--- Whether there is a command `name`.
+function M.is_command(name)
     for _, command in ipairs(M.commands) do
         if command == name then
             return true
         end
     end
-    return false
+    return hidden[name] == true
 end
 
 function M.load(name)
@@ -79,7 +83,7 @@ end
 local function normalise(arguments)
     if arguments[1] == "--version" or arguments[1] == "-V" then
         return { "version" }
-    elseif arguments[1] and arguments[1]:find "%.lua$" and not is_command(arguments[1]) then
+    elseif arguments[1] and arguments[1]:find "%.lua$" and not M.is_command(arguments[1]) then
         return table.move(arguments, 1, #arguments, 2, { "run" })
     end
     return arguments
@@ -95,10 +99,10 @@ end
 function M.main(argv)
     local arguments = normalise(table.move(argv, 1, #argv, 1, {}))
     local name = arguments[1]
-    if name and not is_command(name) and name:sub(1, 1) ~= "-" then
+    if name and not M.is_command(name) and name:sub(1, 1) ~= "-" then
         return unknown(name)
     end
-    local parser = M.parser(is_command(name) and { name } or M.commands)
+    local parser = M.parser(M.is_command(name) and { name } or M.commands)
     if not name or name == "-h" or name == "--help" then
         print(parser:get_help())
         return name and M.exit.ok or M.exit.usage
@@ -113,7 +117,7 @@ function M.main(argv)
     end
     local ok, args = parser:pparse(arguments)
     if not ok then
-        M.complain("%s; moonwatch %s --help says more", args, is_command(name) and name or "")
+        M.complain("%s; moonwatch %s --help says more", args, M.is_command(name) and name or "")
         return M.exit.usage
     end
     return M.load(args.command).run(args) or M.exit.ok

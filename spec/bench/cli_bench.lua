@@ -54,6 +54,9 @@ row("moonwatch locks on SQLite: start to first output", 25, first_output("moonwa
 row("moonwatch nodes on SQLite: start to first output", 25, first_output("moonwatch nodes -o json " .. target))
 row("moonwatch --help: all commands", 25, first_output "moonwatch --help")
 
+row(("Tab in bash, zsh or fish on %d paths: start to first output"):format(PATHS), 50,
+    first_output(("moonwatch complete-path -- moonwatch get %s /services/instance-0"):format(target)))
+
 local function children(path)
     return assert(registry:children(path))
 end

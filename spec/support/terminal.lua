@@ -75,5 +75,6 @@ function Terminal:over()
 end
 
 function Terminal:finish() tmux(self, "kill-server") end
+Terminal.__close = Terminal.finish
 
 return Terminal
