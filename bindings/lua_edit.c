@@ -271,7 +271,8 @@ static void bind_keys(editor *self) {
     (void)el_set(self->el, EL_BIND, "^I", "moonwatch-complete", NULL);
     (void)el_set(self->el, EL_ADDFN, "moonwatch-end", "leave on an empty line, else delete", on_end);
     (void)el_set(self->el, EL_BIND, "^D", "moonwatch-end", NULL);
-    (void)el_set(self->el, EL_BIND, "^@", "moonwatch-end", NULL); /* typed while a line still ran: Linux makes it a NUL */
+    (void)el_set(self->el, EL_BIND, "^@", "moonwatch-end",
+                 NULL); /* typed while a line still ran: Linux makes it a NUL */
     (void)el_set(self->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     (void)el_set(self->el, EL_BIND, "\\e[A", "ed-prev-history", NULL);
     (void)el_set(self->el, EL_BIND, "\\e[B", "ed-next-history", NULL);

@@ -114,7 +114,7 @@ function M.run(args)
     if argument ~= "path" then
         return cli.exit.ok
     end
-    io.stderr = assert(io.open("/dev/null", "w"))
+    rawset(io, "stderr", assert(io.open("/dev/null", "w"))) -- where complaints go
     named.command, named.timeout = args.command, patience
     client.with(named, nil, function(registry)
         local found = M.paths(registry, words[#words])
