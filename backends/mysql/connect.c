@@ -143,8 +143,11 @@ int mw_mysql_connect(mw_sql_db *db, mw_error *err) {
     return MW_OK;
 }
 
+/* The binary log's reader ends here, on the connection thread: it may be looking up the server's name, which nothing
+ * interrupts, and `free` runs on the host's. */
 void mw_mysql_disconnect(mw_sql_db *db) {
     eventfd_t ignored;
+    mw_mysql_binlog_stop(&db->binlog);
     (void)eventfd_read(db->interrupt_fd, &ignored);
     drop(db);
 }

@@ -1,4 +1,6 @@
 /* Who may not connect hears in one line why, without a password; and what a session lives through. */
+#include <dirent.h>
+
 #include "rig.h"
 
 static void on_failed(void *arg, int status, const mw_error *why) {
@@ -152,6 +154,36 @@ static void the_log_says_how_changes_are_noticed(void) {
     spi_close(&rig.a);
 }
 
+static int threads(void) {
+    int count = -2; /* . and .. */
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks);
+    while (readdir(tasks))
+        count++;
+    (void)closedir(tasks);
+    return count;
+}
+
+static bool has_threads(void *arg) {
+    return threads() == *(const int *)arg;
+}
+
+/* It may be looking up the server's name, which nothing interrupts: the host's thread must never have to wait for it.
+ */
+static void the_binary_logs_reader_ends_with_the_connection(void) {
+    int alone = threads(), connecting = alone + 1, reading = alone + 2;
+    rig_open(&rig.a, NULL);
+    CHECK(spi_await_text(&rig.a, rig.log, "by the binary log"));
+    CHECK_INT(threads(), reading);
+    spec_mysql_do(&rig.server, "stop");
+    CHECK(spi_await(&rig.a, &rig.a.disconnected, 1));
+    CHECK(rig_run(has_threads, &connecting));
+    spec_mysql_restart(&rig.server, "--log-bin=bin");
+    CHECK(rig_run(has_threads, &reading));
+    spi_close(&rig.a);
+    CHECK_INT(threads(), alone);
+}
+
 static void a_timeout_below_three_heartbeats_is_refused(void) {
     mw_error err = {0};
     const mw_option more[] = {{"session_timeout_ms", "8999"}, {"heartbeat_ms", "3000"}, {NULL, NULL}};
@@ -236,6 +268,7 @@ static const spec_case cases[] = {
     {"a read-only server is waited for", a_read_only_server_is_waited_for},
     {"a server without connections is waited for", a_server_without_connections_is_waited_for},
     {"the log says how changes are noticed", the_log_says_how_changes_are_noticed},
+    {"the binary log's reader ends with the connection", the_binary_logs_reader_ends_with_the_connection},
     {"a timeout below three heartbeats is refused", a_timeout_below_three_heartbeats_is_refused},
     {"nobody's time zone matters", nobodys_time_zone_matters},
     {"a restored copy is recognised", a_restored_copy_is_recognised},
