@@ -1,5 +1,6 @@
 /* A batch as one packet: send, read every result, and judge what became of it when something goes wrong. */
 #include <errmsg.h>
+#include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +96,10 @@ static int refused(mw_sql_db *db, const mw_sql_batch *batch, size_t index, mw_er
 
 static int failed(mw_sql_db *db, const mw_sql_batch *batch, size_t index, mw_error *err) {
     unsigned number = mysql_errno(db->mysql);
+    /* An engine failed in the middle of its commit, perhaps after the binary log had it. (Killed or timed out, a COMMIT
+     * tells the truth: tried with one that waited for a replica's word.) */
+    if (batch->writes && number == ER_ERROR_DURING_COMMIT)
+        return lost(db, batch, err);
     if (!mw_mysql_is_gone(number))
         return refused(db, batch, index, err);
     /* Told by the server itself, in the answer to a statement before the commit: it went no further. */
