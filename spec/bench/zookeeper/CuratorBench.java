@@ -100,7 +100,7 @@ public class CuratorBench {
         for (Thread thread : threads) thread.join();
         double seconds = (System.nanoTime() - begin) / 1e9;
         for (CuratorFramework client : clients) client.close();
-        return sessions * each / seconds;
+        return seconds / (sessions * each);
     }
 
     static double cache(CuratorFramework client, String root) throws Exception {

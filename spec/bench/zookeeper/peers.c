@@ -1,4 +1,7 @@
+#define SPEC_HELPER
 #include "peers.h"
+
+#include "bare.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,4 +19,17 @@ double peer(const char *format, ...) {
     if (pipe)
         pclose(pipe);
     return atof(line);
+}
+
+#define BEFORE 3
+#define AFTER 2
+
+double speed_to(const char *program, const char *its_work, our_work *ours, world *w, const char *servers) {
+    double seconds[BEFORE + AFTER];
+    for (int i = 0; i < BEFORE; i++)
+        seconds[i] = ours(w, servers);
+    double theirs = peer("%s %s %s /bench 2>/dev/null", program, its_work, servers);
+    for (int i = 0; i < AFTER; i++)
+        seconds[BEFORE + i] = ours(w, servers);
+    return theirs / median(seconds, BEFORE + AFTER);
 }

@@ -57,10 +57,10 @@ static bool is_zero(void *arg) {
     return *(int *)arg <= 0;
 }
 
-static double our_view(world *w) {
+static double our_view(world *w, const char *servers) {
     node n;
     observer o;
-    node_open(w, &n, "view", world_servers(), 10000);
+    node_open(w, &n, "view", servers, 10000);
     double begin = now_s();
     observer_start(&n, &o, "view", "/bench/view", MW_DEPTH_CHILDREN);
     world_until(w, observer_synced, &o);
@@ -126,31 +126,38 @@ static double our_locks(world *w, const char *servers, int sessions, int each) {
 
 /* ---- The table */
 
+static double our_free_lock(world *w, const char *servers) {
+    return our_locks(w, servers, 1, 200);
+}
+
+static double our_hand_over(world *w, const char *servers) {
+    return our_locks(w, servers, 8, 50);
+}
+
 static void bench_lock(world *w, const char *servers, const char *where, double target) {
     char what[128], text[32];
-    double ours = our_locks(w, servers, 1, 200);
-    double curator = peer(CURATOR, "lock", servers), kazoo = peer(KAZOO, "lock", servers);
     snprintf(text, sizeof text, target > 0 ? "at least %.0f" : "-", target);
     snprintf(what, sizeof what, "free lock acquire+release, %s", where);
-    row(what, ours * 1000, "ms", "-", 0, true);
+    row(what, our_free_lock(w, servers) * 1000, "ms", "-", 0, true);
     snprintf(what, sizeof what, "free lock, %s: speed to InterProcessMutex", where);
-    row(what, curator / ours, "x", text, target, false);
+    row(what, speed_to(CURATOR, "lock", our_free_lock, w, servers), "x", text, target, false);
     snprintf(what, sizeof what, "free lock, %s: speed to kazoo Lock", where);
-    row(what, kazoo / ours, "x", text, target, false);
+    row(what, speed_to(KAZOO, "lock", our_free_lock, w, servers), "x", text, target, false);
 }
 
 static void bench_contention(world *w) {
-    double ours = 1 / our_locks(w, world_servers(), 8, 50);
-    double curator = peer(CURATOR, "contend", world_servers()), kazoo = peer(KAZOO, "contend", world_servers());
-    row("8 sessions contending, hand-overs", ours, "1/s", "-", 0, true);
-    row("8 sessions contending: to the better peer", ours / (curator > kazoo ? curator : kazoo), "x", "at least 1.5",
+    const char *servers = world_servers();
+    double to_curator = speed_to(CURATOR, "contend", our_hand_over, w, servers);
+    double to_kazoo = speed_to(KAZOO, "contend", our_hand_over, w, servers);
+    row("8 sessions contending, hand-overs", 1 / our_hand_over(w, servers), "1/s", "-", 0, true);
+    row("8 sessions contending: to the better peer", to_curator < to_kazoo ? to_curator : to_kazoo, "x", "at least 1.5",
         1.5, false);
 }
 
 static void bench_view(world *w) {
     double floor_s[ROUNDS], ours[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
-        ours[i] = our_view(w);
+        ours[i] = our_view(w, world_servers());
         floor_s[i] = bare_view();
     }
     double f = median(floor_s, ROUNDS), o = median(ours, ROUNDS);
@@ -158,13 +165,14 @@ static void bench_view(world *w) {
     row("10,000-member view: time to zoo_awget", o / f, "x", "at most 1.2", 1.2, true);
     row("10,000-member view: resident memory", peer("/proc/%d/exe resident", (int)getpid()), "MB", "at most 20", 20,
         true);
-    row("10,000-member view: speed to CuratorCache", peer(CURATOR, "cache", world_servers()) / o, "x", "at least 3", 3,
-        false);
-    row("10,000-member view: speed to TreeCache", peer(CURATOR, "tree", world_servers()) / o, "x", "at least 3", 3,
-        false);
-    row("10,000-member view: resident memory of Curator", peer(CURATOR, "resident", world_servers()), "MB", "-", 0,
+    row("10,000-member view: speed to CuratorCache", speed_to(CURATOR, "cache", our_view, w, world_servers()), "x",
+        "at least 3", 3, false);
+    row("10,000-member view: speed to TreeCache", speed_to(CURATOR, "tree", our_view, w, world_servers()), "x",
+        "at least 3", 3, false);
+    row("10,000-member view: resident memory of Curator", peer(PEER(CURATOR), "resident", world_servers()), "MB", "-",
+        0, true);
+    row("10,000-member view: resident memory of kazoo", peer(PEER(KAZOO), "resident", world_servers()), "MB", "-", 0,
         true);
-    row("10,000-member view: resident memory of kazoo", peer(KAZOO, "resident", world_servers()), "MB", "-", 0, true);
 }
 
 static double react_with(const char *format, ...) {
@@ -185,8 +193,8 @@ static void bench_reaction(void) {
         to_floor[i] = ours[i] / least;
         if (i >= PEERS)
             continue;
-        double kazoo = react_with(KAZOO, "react", world_servers());
-        to_curator[i] = ours[i] / react_with(CURATOR, "react", world_servers());
+        double kazoo = react_with(PEER(KAZOO), "react", world_servers());
+        to_curator[i] = ours[i] / react_with(PEER(CURATOR), "react", world_servers());
         to_kazoo[i] = ours[i] / kazoo;
         floor_to_kazoo[i] = least / kazoo;
     }
