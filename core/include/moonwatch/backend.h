@@ -11,8 +11,8 @@
  *   - No slot calls back inline; results come from the loop.
  *   - Each request and each ticket ends exactly once. Nothing is reported after `closed`.
  *   - Data handed to a callback is borrowed: it dies when the callback returns. Data in a request lives until it ends.
- *   - No global state; no printing; no symbol of Moonwatch is needed: everything comes through these tables. mw_fail and
- *     mw_log are the library's; a plug-in that wants them compiles core/status.c and core/host_log.c in.
+ *   - No global state; no printing; no symbol of Moonwatch is needed: everything comes through these tables. mw_fail
+ * and mw_log are the library's; a plug-in that wants them compiles core/status.c and core/host_log.c in.
  *   - Paths arrive absolute, valid and with the namespace already in front, and are reported in the same form.
  */
 #ifndef MOONWATCH_BACKEND_H
