@@ -47,6 +47,22 @@ local function check_address(reader, block, map)
     end
 end
 
+-- What the file itself says. A default that is handed on would override what an address says (its port, its sslMode);
+-- backends know their defaults, and here they are only for people.
+local function given(block, map)
+    local part = {}
+    for key, value in pairs(map) do
+        local name = schema.plain(key)
+        local file_of = name:match "^(.*)_file$"
+        for _, said in ipairs { name, file_of } do
+            if value ~= yaml.null then
+                part[said] = block[said]
+            end
+        end
+    end
+    return part
+end
+
 local Config = {}
 Config.__index = Config
 
@@ -65,6 +81,7 @@ function Config:read_backend(reader, name, map, place)
         check_address(reader, block, type(map) == "table" and map or {})
     end
     self.backends[name] = block or {}
+    self.given[name] = given(block or {}, type(map) == "table" and map or {})
 end
 
 local function is_backend(self, name)
@@ -191,7 +208,7 @@ function M.parse(text, file, options)
         return nil, { file .. ":1:1: a mapping was expected" }
     end
     local reader = schema.reader(file, where, options.getenv)
-    local self = setmetatable({ file = file, backends = {}, specs = {}, unavailable = {}, type_place = "1:1",
+    local self = setmetatable({ file = file, backends = {}, given = {}, specs = {}, unavailable = {}, type_place = "1:1",
         requirements = options.requirements or default_requirements }, Config)
     for _, root in ipairs(roots(tree)) do
         self:read_root(reader, root)
@@ -248,7 +265,7 @@ function Config:open_options(name)
     for key in pairs(common) do
         open[key] = self.registry[key]
     end
-    for key, value in pairs(self.backends[name]) do
+    for key, value in pairs(self.given[name] or self.backends[name]) do
         open[key] = value
     end
     if open.namespace and open.namespace:sub(1, 1) ~= "/" then
@@ -264,7 +281,7 @@ function Config:view()
     local view = { registry = mask.typed(self.registry, { kind = "map", keys = common }) }
     view.registry.type = self.registry.type
     for name, block in pairs(self.backends) do
-        view.registry[name] = mask.typed(block, self.specs[name])
+        view.registry[name] = mask.typed(block.url and self.given[name] or block, self.specs[name])
     end
     for name, spec in pairs(sections) do
         view[name] = mask.typed(self[name], spec)

@@ -253,7 +253,7 @@ function Reader:secret_file(path, place)
 end
 
 -- `session-timeout` is `session_timeout`, as Spring reads it.
-local function plain(key)
+function M.plain(key)
     return (key:gsub("-", "_"))
 end
 
@@ -268,7 +268,7 @@ function Reader:unknown(map, key, spec, known)
 end
 
 function Reader:key(map, key, spec, typed, seen)
-    local name = plain(key)
+    local name = M.plain(key)
     local file_of = name:match "^(.*)_file$"
     local wanted = spec.keys[name]
     local place = self:place(map, key, true)

@@ -12,6 +12,7 @@ local tables = {
         { key = "url", kind = "string", help = "mysql://host:port/db" },
         { key = "username", kind = "string" },
         { key = "password", kind = "secret" },
+        { key = "port", kind = "integer", initial = "3306" },
     },
     zookeeper = {
         { key = "servers", kind = "string", required = true, help = "host:port,..." },
@@ -66,7 +67,6 @@ describe("configuration", function()
         assert.equal("geheim", open.password)
         local other = parsed:open_options "zookeeper"
         assert.equal("/streampark", other.namespace)
-        assert.equal(30, other.session_timeout)
         assert.equal(10, other.op_timeout)
     end)
 
@@ -204,6 +204,18 @@ attach: 1.50
         } do
             assert.equal("conf/application.yaml:" .. wanted, complaints(text)[1])
         end
+    end)
+
+    it("hands on to a backend what the file says, not the backend's own defaults", function()
+        local url = "registry: {mysql: {url: 'mysql://h:3307/d', username: u%s}}"
+        local plain = assert(parse(url:format ""))
+        assert.is_nil(plain:open_options().port) -- it would override the address
+        assert.is_nil(plain:view().registry.mysql.port)
+        assert.equal(3308, parse(url:format ", port: 3308"):open_options().port)
+        local sqlite = assert(parse "registry: {sqlite: {path: r, session-timeout: 7s}}")
+        assert.equal(7, sqlite:open_options().session_timeout)
+        assert.is_nil(parse("registry: {sqlite: {path: r}}"):open_options().session_timeout)
+        assert.equal("10s", parse("registry: {sqlite: {path: r}}"):view().registry.sqlite.session_timeout)
     end)
 
     it("never prints a secret, wherever it stands", function()
