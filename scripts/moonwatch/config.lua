@@ -208,7 +208,8 @@ function M.parse(text, file, options)
         return nil, { file .. ":1:1: a mapping was expected" }
     end
     local reader = schema.reader(file, where, options.getenv)
-    local self = setmetatable({ file = file, backends = {}, given = {}, specs = {}, unavailable = {}, type_place = "1:1",
+    local self = setmetatable({ file = file, backends = {}, given = {}, specs = {},
+        unavailable = {}, type_place = "1:1",
         requirements = options.requirements or default_requirements }, Config)
     for _, root in ipairs(roots(tree)) do
         self:read_root(reader, root)

@@ -121,10 +121,15 @@ function Engine:choose()
         return from_list(self.config, choice)
     end
     local name, more = choice(self.api.config, function(wanted)
+        if type(wanted) ~= "string" then
+            error("bad argument 'name' to 'probe': string expected, got " .. type(wanted), 2)
+        end
         return self:probe(wanted)
     end)
     if type(name) ~= "string" then
         return nil, core.error("invalid", "mw.backend: the function returned no name of a backend")
+    elseif more ~= nil and type(more) ~= "table" then
+        return nil, core.error("invalid", "mw.backend: the function returned options that are no table")
     end
     local options, err = usable(self.config, name)
     for key, value in pairs(options and more or {}) do
@@ -181,7 +186,12 @@ function Engine:start(files)
         err = not ok and options or err
     end
     if ok and options then
-        ok, err = open(self, options)
+        local raised
+        ok, raised, err = pcall(open, self, options)
+        if not ok then -- options that a script chose and that nobody knows
+            err = type(raised) == "string" and core.error("invalid", (raised:gsub("^[^:]*:%d+: ", ""))) or raised
+        end
+        ok = ok and raised
     end
     if not ok or not options or self.script_failure then
         self.failure = self.script_failure or err

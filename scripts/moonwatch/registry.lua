@@ -177,6 +177,18 @@ local function check_options(options, what, known, callback)
     return options
 end
 
+-- What a call that `what` makes has raised over an argument, in the words of `what` and where it was called.
+local function as(what, fine, ...)
+    local err = ...
+    if fine then
+        return ...
+    elseif type(err) ~= "string" then
+        error(err, 0)
+    end
+    local text = err:gsub("^[^:]*:%d+: ", ""):gsub("to '%w+'", ("to '%s'"):format(what), 1)
+    error(text, 3)
+end
+
 --- The body runs as a child, so that a lock that is lost can cancel it wherever it waits; it has always ended before
 --- the lock is released.
 function Registry:guard(path, options, body)
@@ -196,8 +208,8 @@ function Registry:guard(path, options, body)
             options.on_lost(lost, err)
         end
     end
-    local lock <close> = self:lock(path, chosen)
-    local token, err = lock:acquire(split(options, { "timeout", "try" }))
+    local lock <close> = as("guard", pcall(self.lock, self, path, chosen))
+    local token, err = as("guard", pcall(lock.acquire, lock, split(options, { "timeout", "try" })))
     if not token then
         return nil, err
     end
@@ -243,14 +255,15 @@ function Registry:elect(path, options, lead)
         check_type(lead, "lead", "elect", "function")
     end
     local term
-    local election, err = core.stand(self, path, options.record or "", function(deposed, why)
+    local function ended(deposed, why)
         if term then
             term:cancel()
         end
         if options.on_deposed then
             options.on_deposed(deposed, why)
         end
-    end)
+    end
+    local election, err = as("elect", pcall(core.stand, self, path, options.record or "", ended))
     if election and lead then
         core.spawn_apart(lead_terms, election, lead, function(task)
             term = task

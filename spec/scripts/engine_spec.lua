@@ -185,6 +185,9 @@ describe("engine", function()
             ["mw.backend { 'nosuch' }"] = "none of the backends that the script names: nosuch: ",
             ["mw.backend(function() end)"] = "returned no name",
             ["mw.backend(function() error 'boom' end)"] = "boom",
+            ["mw.backend(function() return 'memory', 5 end)"] = "returned options that are no table",
+            ["mw.backend(function() return 'memory', { nosuch = 1 } end)"] = "'open': unknown option 'nosuch'",
+            ["mw.backend(function(_, probe) probe(5) end)"] = "'name' to 'probe': string expected, got number",
         } do
             with({ ["a.lua"] = source }, function(_, ok, err)
                 assert.is_nil(ok)
@@ -230,6 +233,25 @@ describe("engine", function()
             assert.equal(1, call "good")
         end, "registry: {type: memory}\ntask_budget: 50ms\non_script_error: skip")
         core.limits { budget = 5 }
+    end)
+
+    it("speaks of guard and elect where their arguments are wrong", function()
+        with({ ["a.lua"] = "function try(name, ...) return pcall(mw[name], ...) end" }, function()
+            for _, case in ipairs {
+                { "guard", "l", {}, print, "bad argument 'path' to 'guard': path: must start with '/'" },
+                { "guard", 5, {}, print, "bad argument 'path' to 'guard': string expected, got number" },
+                { "guard", "/l", { try = 1 }, print, "bad argument 'try' to 'guard': boolean expected, got number" },
+                { "guard", "/l", {}, nil, "bad argument 'body' to 'guard': function expected, got nil" },
+                { "elect", "l", {}, print, "bad argument 'path' to 'elect': path: must start with '/'" },
+                { "elect", "/l", { record = 1 }, print, "'record' to 'elect': string expected, got number" },
+                { "elect", "/l", {}, 5, "bad argument 'lead' to 'elect': function expected, got number" },
+            } do
+                local ok, err = call("try", table.unpack(case, 1, 4))
+                assert.is_false(ok)
+                assert.truthy(err:find(case[5], 1, true), err)
+                assert.is_nil(err:find("registry.lua", 1, true), err)
+            end
+        end)
     end)
 
     it("says what is wrong with a reaction before anything is subscribed", function()
