@@ -1,6 +1,9 @@
-/* The libuv host. One uv timer stands for the whole heap of timers, one idle handle for the queue of defers, one async
- * handle for other threads; each is active (the last: referenced) only while there is something for it to do, so an
- * idle host does not keep the application's loop alive. */
+/* The libuv host. One timerfd stands for the whole heap of timers, one idle handle for the queue of defers, one async
+ * handle for other threads; each is referenced (the idle handle: active) only while there is something for it to do, so
+ * an idle host does not keep the application's loop alive.
+ *
+ * libuv's own timers run on CLOCK_MONOTONIC: after a suspend they would be late by its length, and a session's deadline
+ * with them. */
 #include <moonwatch/host_uv.h>
 
 #include "defers.h"
@@ -11,7 +14,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 #include <uv.h>
 
 /* Defers that are queued by defers run in the same turn up to this many: a turn costs a system call, I/O must get its
@@ -27,11 +32,13 @@ typedef struct uv_host {
     void *sink_arg;
     uint64_t order; /* next one of timers and defers */
 
-    uv_timer_t timer;
+    uv_poll_t alarm;
+    int alarm_fd;
+    mw_time alarm_due; /* what it is set for; MW_FOREVER = it is not */
+    pid_t pid;
     mw__timers timers;
-    mw_time timer_due; /* what `timer` is armed for; MW_FOREVER = it is not */
-    bool firing;       /* timers are being run */
-    bool stepping;     /* in mw_uv_host_step that may sleep */
+    bool firing;   /* timers are being run */
+    bool stepping; /* in mw_uv_host_step that may sleep */
 
     uv_idle_t idle;
     mw__defers defers;
@@ -109,46 +116,61 @@ static void uv_host_log(mw_host *host, mw_log_level level, const char *component
 
 /* ---- Timers ------------------------------------------------------------------------------------------------------ */
 
-static void timer_fired(uv_timer_t *timer);
 static void run_idle(uv_idle_t *idle);
 
-/* Make the uv timer fire no later than the earliest of ours. Too early is harmless and saves work (the loop's clock may
- * be stale, timers are mostly stopped before they are due): timer_fired looks at the real clock and arms it again. */
+/* A forked child shares the descriptor: what it sets there would be its parent's alarm. */
+static void set_alarm(uv_host *self, mw_time due) {
+    struct itimerspec when = {0};
+    if (self->pid != getpid())
+        return;
+    if (due != MW_FOREVER) {
+        when.it_value.tv_sec = (time_t)(due / MW_SECOND);
+        when.it_value.tv_nsec = (long)(due % MW_SECOND);
+    }
+    (void)timerfd_settime(self->alarm_fd, TFD_TIMER_ABSTIME, &when, NULL);
+    self->alarm_due = due;
+}
+
+/* Let the alarm ring no later than the earliest timer is due; one that is due already has its turn in the idle phase,
+ * without a system call. Too early is harmless and saves more of them: timers are mostly stopped before they are due.
+ */
 static void arm(uv_host *self, mw_time now) {
     const mw_timer *first = mw__timers_first(&self->timers);
     mw_time due = first ? first->due : MW_FOREVER;
     if (self->firing || self->freed)
         return;
-    if (due == MW_FOREVER) {
-        (void)uv_timer_stop(&self->timer);
-    } else if (due < self->timer_due) {
-        mw_time wait = due > now ? due - now : 0;
-        (void)uv_timer_start(&self->timer, timer_fired, wait / MW_MS + (wait % MW_MS != 0), 0);
+    if (due <= now) {
+        (void)uv_idle_start(&self->idle, run_idle);
+    } else if (due == MW_FOREVER) {
+        uv_unref((uv_handle_t *)&self->alarm);
     } else {
-        return;
+        uv_ref((uv_handle_t *)&self->alarm);
+        if (due < self->alarm_due)
+            set_alarm(self, due);
     }
-    self->timer_due = due;
 }
 
-/* Fires what is due when it is called. What a callback arms with no delay waits for the next turn: not left to libuv,
- * whose timers of 0 ms that start themselves again keep the loop for ever, but to the idle phase. */
-static void timer_fired(uv_timer_t *timer) {
-    uv_host *self = timer->data;
+/* Fires what is due when it is called. What a callback arms with no delay waits for the next turn. */
+static void fire_due(uv_host *self) {
     mw_time now = uv_host_now(&self->host);
     uint64_t limit = self->order;
-    mw_timer *first;
     self->firing = true;
-    while ((first = mw__timers_first(&self->timers)) && first->due <= now && first->order < limit) {
+    for (mw_timer *first; (first = mw__timers_first(&self->timers)) && first->due <= now && first->order < limit;) {
         mw__timers_stop(&self->timers, first);
         first->fire(first);
     }
     self->firing = false;
-    self->timer_due = MW_FOREVER;
-    now = uv_host_now(&self->host);
-    if ((first && first->due <= now) || self->stepping)
-        (void)uv_idle_start(&self->idle, run_idle);
-    if (!first || first->due > now)
-        arm(self, now);
+}
+
+static void alarm_rang(uv_poll_t *alarm, int status, int events) {
+    uv_host *self = alarm->data;
+    fire_due(self);
+    if (self->freed)
+        return;
+    mw_time now = uv_host_now(&self->host);
+    const mw_timer *first = mw__timers_first(&self->timers);
+    set_alarm(self, first && first->due > now ? first->due : MW_FOREVER); /* this also ends the ringing */
+    arm(self, now);
 }
 
 static int uv_host_timer_start(mw_host *host, mw_timer *timer, mw_time delay) {
@@ -244,17 +266,27 @@ static int uv_host_poll_start(mw_host *host, mw_poll *poll, int fd, unsigned eve
 
 /* ---- Defers ------------------------------------------------------------------------------------------------------ */
 
+/* Timers that the alarm covers need no look at the clock. */
 static void stop_idle(uv_host *self) {
-    if (!self->freed && !mw__defers_first(&self->defers))
+    if (self->freed)
+        return;
+    const mw_timer *first = mw__timers_first(&self->timers);
+    if (!mw__defers_first(&self->defers))
         (void)uv_idle_stop(&self->idle);
+    if (first && first->due < self->alarm_due)
+        arm(self, uv_host_now(&self->host));
+    else if (first && first->due != MW_FOREVER)
+        uv_ref((uv_handle_t *)&self->alarm);
+    else
+        uv_unref((uv_handle_t *)&self->alarm);
 }
 
 /* The idle phase comes before the loop sleeps, and an active idle handle keeps it from sleeping. */
 static void run_idle(uv_idle_t *idle) {
     uv_host *self = idle->data;
-    arm(self, uv_host_now(&self->host));
     uint64_t limit = self->order;
     size_t chained = 0;
+    fire_due(self);
     for (mw_defer *defer; (defer = mw__defers_first(&self->defers));) {
         if (defer->order >= limit && ++chained > CHAIN)
             break;
@@ -361,6 +393,69 @@ static const mw_host_ops uv_ops = {
     .log = uv_host_log,
 };
 
+static void handle_closed(uv_handle_t *handle) {
+    one_closed(handle->data);
+}
+
+/* All handles are closing: wait for them where the loop is ours; else the last one frees the host. */
+static void finish_free(uv_host *self) {
+    if (!owns_loop(self))
+        return;
+    while (self->closing > 0)
+        (void)uv_run(self->loop, UV_RUN_NOWAIT);
+    int rc = uv_loop_close(self->loop);
+    assert(rc == 0 && "the application left handles of its own on the host's loop");
+    (void)rc;
+    destroy(self);
+}
+
+static void close_handle(uv_host *self, void *handle) {
+    self->closing++;
+    uv_close(handle, handle_closed);
+}
+
+/* On an own loop the alarm is known to the kernel at once: who watches the loop's descriptor need not run it first. */
+static int start_alarm(uv_host *self) {
+    int rc = uv_poll_init(self->loop, &self->alarm, self->alarm_fd);
+    if (rc < 0)
+        return rc;
+    self->alarm.data = self;
+    self->alarm_due = MW_FOREVER;
+    (void)uv_poll_start(&self->alarm, UV_READABLE, alarm_rang);
+    if (owns_loop(self))
+        (void)uv_run(self->loop, UV_RUN_NOWAIT);
+    uv_unref((uv_handle_t *)&self->alarm);
+    return 0;
+}
+
+/* Where it fails, the host is gone or about to go. */
+static int make_handles(uv_host *self) {
+    self->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    int rc = self->alarm_fd < 0 ? uv_translate_sys_error(errno) : owns_loop(self) ? uv_loop_init(self->loop) : 0;
+    bool loop = rc == 0;
+    if (loop)
+        rc = uv_async_init(self->loop, &self->async, run_posted);
+    if (rc < 0) {
+        if (loop && owns_loop(self))
+            (void)uv_loop_close(self->loop);
+        if (self->alarm_fd >= 0)
+            (void)close(self->alarm_fd);
+        destroy(self);
+        return rc;
+    }
+    uv_unref((uv_handle_t *)&self->async);
+    rc = start_alarm(self);
+    if (rc < 0) {
+        self->freed = true;
+        (void)close(self->alarm_fd);
+        close_handle(self, &self->async);
+        finish_free(self);
+        return rc;
+    }
+    (void)uv_idle_init(self->loop, &self->idle); /* cannot fail */
+    return 0;
+}
+
 int mw_uv_host_new(struct uv_loop_s *loop, mw_log_sink sink, void *sink_arg, mw_host **ret_host, mw_error *err) {
     uv_host *self = calloc(1, sizeof *self);
     if (!self || mw__timers_init(&self->timers, 64) != MW_OK) {
@@ -372,31 +467,17 @@ int mw_uv_host_new(struct uv_loop_s *loop, mw_log_sink sink, void *sink_arg, mw_
     self->thread = pthread_self();
     self->sink = sink;
     self->sink_arg = sink_arg;
-    self->timer_due = MW_FOREVER;
-    self->timer.data = self->idle.data = self->async.data = self;
+    self->pid = getpid();
+    self->idle.data = self->async.data = self;
     mw__defers_init(&self->defers);
     mw__defers_init(&self->posted);
     (void)pthread_mutex_init(&self->lock, NULL);
 
-    int rc = loop ? 0 : uv_loop_init(self->loop);
-    if (rc == 0) {
-        rc = uv_async_init(self->loop, &self->async, run_posted);
-        if (rc < 0 && !loop)
-            (void)uv_loop_close(self->loop);
-    }
-    if (rc < 0) {
-        destroy(self);
+    int rc = make_handles(self);
+    if (rc < 0)
         return mw_fail(err, poll_status(rc), "uv host: %s", uv_strerror(rc));
-    }
-    uv_unref((uv_handle_t *)&self->async);
-    (void)uv_timer_init(self->loop, &self->timer); /* these two cannot fail */
-    (void)uv_idle_init(self->loop, &self->idle);
     *ret_host = &self->host;
     return MW_OK;
-}
-
-static void handle_closed(uv_handle_t *handle) {
-    one_closed(handle->data);
 }
 
 void mw_uv_host_free(mw_host *host) {
@@ -408,18 +489,11 @@ void mw_uv_host_free(mw_host *host) {
     assert(self->polls == 0 && "a poll is still started");
     assert(self->holds == 0 && "the host is still held");
     self->freed = true;
-    self->closing += 3;
-    uv_close((uv_handle_t *)&self->timer, handle_closed);
-    uv_close((uv_handle_t *)&self->idle, handle_closed);
-    uv_close((uv_handle_t *)&self->async, handle_closed);
-    if (!owns_loop(self))
-        return;
-    while (self->closing > 0)
-        (void)uv_run(self->loop, UV_RUN_NOWAIT);
-    int rc = uv_loop_close(self->loop);
-    assert(rc == 0 && "the application left handles of its own on the host's loop");
-    (void)rc;
-    destroy(self);
+    close_handle(self, &self->alarm);
+    close_handle(self, &self->idle);
+    close_handle(self, &self->async);
+    (void)close(self->alarm_fd);
+    finish_free(self);
 }
 
 struct uv_loop_s *mw_uv_host_loop(mw_host *host) {
@@ -434,7 +508,6 @@ bool mw_uv_host_step(mw_host *host, bool wait) {
     self->stepping = wait;
     (void)uv_run(self->loop, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     self->stepping = false;
-    arm(self, uv_host_now(host));
     stop_idle(self);
     return uv_loop_alive(self->loop) != 0;
 }

@@ -1,103 +1,9 @@
-/* The libuv host: its three ways to lend a thread, and what it promises about timers, defers and polls. Other threads
- * are in host_thread_spec.c. */
-#include <moonwatch/host_uv.h>
+/* The libuv host: its three ways to lend a thread, and what it promises about timers and defers. Polls are in
+ * host_poll_spec.c, other threads in host_thread_spec.c. */
+#include "host_probe.h"
 
-#include "support/check.h"
-
-#include <fcntl.h>
 #include <poll.h>
-#include <unistd.h>
 #include <uv.h>
-
-typedef struct tape {
-    char text[64];
-    size_t len;
-} tape;
-
-typedef struct probe {
-    mw_timer timer;
-    mw_defer defer;
-    mw_poll poll;
-    mw_host *host;
-    tape *tape;
-    char letter;
-    struct probe *next;   /* queue its defer */
-    struct probe *victim; /* stop all of it */
-    bool again;           /* timer and defer: once more, with no delay, for ever */
-    mw_time began, wait;
-    unsigned events;
-} probe;
-
-static void stop(probe *self) {
-    mw_timer_stop(self->host, &self->timer);
-    mw_defer_cancel(self->host, &self->defer);
-    mw_poll_stop(self->host, &self->poll);
-}
-
-static void mark(probe *self) {
-    if (self->tape->len < sizeof self->tape->text - 1)
-        self->tape->text[self->tape->len++] = self->letter;
-    if (self->next)
-        mw_defer_run(self->host, &self->next->defer);
-    if (self->victim)
-        stop(self->victim);
-}
-
-static void on_timer(mw_timer *timer) {
-    probe *self = mw_container(timer, probe, timer);
-    CHECK(!mw_timer_armed(timer));
-    CHECK(mw_host_now(self->host) - self->began >= self->wait);
-    mark(self);
-    if (self->again)
-        CHECK_INT(mw_timer_start(self->host, timer, 0), MW_OK);
-}
-
-static void on_defer(mw_defer *defer) {
-    probe *self = mw_container(defer, probe, defer);
-    mark(self);
-    if (self->again)
-        mw_defer_run(self->host, defer);
-}
-
-static void on_ready(mw_poll *poll, unsigned events) {
-    probe *self = mw_container(poll, probe, poll);
-    self->events = events;
-    mark(self);
-}
-
-static probe make(mw_host *host, tape *t, char letter) {
-    return (probe){.timer.fire = on_timer,
-                   .defer.run = on_defer,
-                   .poll.ready = on_ready,
-                   .host = host,
-                   .tape = t,
-                   .letter = letter};
-}
-
-static void start(probe *self, mw_time delay) {
-    self->began = mw_host_now(self->host);
-    self->wait = delay;
-    CHECK_INT(mw_timer_start(self->host, &self->timer, delay), MW_OK);
-}
-
-static mw_host *own_loop(void) {
-    mw_host *host = NULL;
-    CHECK_INT(mw_uv_host_new(NULL, NULL, NULL, &host, NULL), MW_OK);
-    return host;
-}
-
-static void run_out(mw_host *host) {
-    while (mw_uv_host_step(host, true))
-        continue;
-}
-
-static void make_pipe(int ends[2]) {
-    CHECK_INT(pipe(ends), 0);
-}
-
-static void close_pipe(const int ends[2]) {
-    CHECK_INT(close(ends[0]) | close(ends[1]), 0);
-}
 
 static void ends_when_nothing_is_left(void) {
     mw_host *host = own_loop();
@@ -150,6 +56,36 @@ static void stops_and_moves_timers(void) {
     CHECK_TEXT(t.text, "acb");
     stop(&a);
     CHECK(!mw_uv_host_step(host, true));
+    mw_uv_host_free(host);
+}
+
+/* Deadlines count a suspend: so must what wakes the loop for them. */
+static void its_alarm_rings_on_the_clock_of_deadlines(void) {
+    mw_host *host = own_loop();
+    tape t = {0};
+    probe hour = make(host, &t, 'h');
+    start(&hour, 3600 * MW_SECOND);
+    unsigned alarms = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        char name[64], line[256] = "";
+        snprintf(name, sizeof name, "/proc/self/fdinfo/%d", fd);
+        FILE *info = fopen(name, "r");
+        int clock = -1;
+        long long seconds = -1;
+        while (info && fgets(line, sizeof line, info)) {
+            (void)sscanf(line, "clockid: %d", &clock);
+            (void)sscanf(line, "it_value: (%lld", &seconds);
+        }
+        if (info)
+            (void)fclose(info);
+        if (clock < 0)
+            continue;
+        alarms++;
+        CHECK_INT(clock, CLOCK_BOOTTIME);
+        CHECK(seconds > 0 && seconds <= 3600);
+    }
+    CHECK_INT(alarms, 1);
+    stop(&hour);
     mw_uv_host_free(host);
 }
 
@@ -207,131 +143,6 @@ static void nothing_starves_the_rest(void) {
     stop(&a);
     stop(&b);
     stop(&c);
-    close_pipe(ends);
-    mw_uv_host_free(host);
-}
-
-static void sees_readiness_as_a_level(void) {
-    mw_host *host = own_loop();
-    tape t = {0};
-    int ends[2];
-    make_pipe(ends);
-    probe r = make(host, &t, 'r'), w = make(host, &t, 'w');
-    CHECK_INT(mw_poll_start(host, &r.poll, ends[0], MW_READABLE), MW_OK);
-    CHECK_INT(mw_poll_start(host, &w.poll, ends[1], MW_WRITABLE), MW_OK);
-    CHECK(mw_uv_host_step(host, true));
-    CHECK_TEXT(t.text, "w");
-    CHECK_INT(w.events, MW_WRITABLE);
-    stop(&w);
-    CHECK_INT(write(ends[1], "x", 1), 1);
-    CHECK(mw_uv_host_step(host, true));
-    CHECK(mw_uv_host_step(host, true)); /* not read: still ready */
-    CHECK_TEXT(t.text, "wrr");
-    CHECK_INT(r.events, MW_READABLE);
-    stop(&r);
-    stop(&r);
-    CHECK(!mw_uv_host_step(host, true));
-    close_pipe(ends);
-    mw_uv_host_free(host);
-}
-
-static void changes_what_it_waits_for(void) {
-    mw_host *host = own_loop();
-    tape t = {0};
-    int ends[2];
-    CHECK_INT(uv_socketpair(SOCK_STREAM, 0, ends, 0, 0), 0);
-    probe a = make(host, &t, 'a');
-    CHECK_INT(mw_poll_start(host, &a.poll, ends[0], MW_READABLE), MW_OK);
-    CHECK(mw_uv_host_step(host, false));
-    CHECK_TEXT(t.text, "");
-    CHECK_INT(mw_poll_start(host, &a.poll, ends[0], MW_READABLE | MW_WRITABLE), MW_OK);
-    CHECK(mw_uv_host_step(host, true));
-    CHECK_INT(a.events, MW_WRITABLE);
-    CHECK_INT(mw_poll_start(host, &a.poll, ends[1], MW_WRITABLE), MW_OK); /* another descriptor */
-    CHECK_INT(mw_poll_start(host, &a.poll, ends[1], MW_READABLE), MW_OK);
-    CHECK_INT(write(ends[0], "x", 1), 1);
-    CHECK(mw_uv_host_step(host, true));
-    CHECK_INT(a.events, MW_READABLE);
-    stop(&a);
-    close_pipe(ends);
-    mw_uv_host_free(host);
-}
-
-/* ZooKeeper's client closes and reopens its descriptor, mostly under the same number, between two turns. */
-static void a_number_may_be_used_again_at_once(void) {
-    mw_host *host = own_loop();
-    tape t = {0};
-    int ends[2], again[2];
-    make_pipe(ends);
-    CHECK_INT(write(ends[1], "x", 1), 1);
-    probe *a = malloc(sizeof *a);
-    *a = make(host, &t, 'a');
-    CHECK_INT(mw_poll_start(host, &a->poll, ends[0], MW_READABLE), MW_OK);
-    CHECK(mw_uv_host_step(host, true));
-    stop(a);
-    free(a); /* stopped: its memory is its owner's again */
-    close_pipe(ends);
-    make_pipe(again);
-    CHECK_INT(again[0], ends[0]);
-    probe b = make(host, &t, 'b');
-    CHECK_INT(mw_poll_start(host, &b.poll, again[0], MW_READABLE), MW_OK);
-    CHECK(mw_uv_host_step(host, false));
-    CHECK_TEXT(t.text, "a");
-    CHECK_INT(write(again[1], "y", 1), 1);
-    CHECK(mw_uv_host_step(host, true));
-    CHECK_TEXT(t.text, "ab");
-    stop(&b);
-    close_pipe(again);
-    mw_uv_host_free(host);
-}
-
-static void reports_a_broken_descriptor_until_it_is_stopped(void) {
-    mw_host *host = own_loop();
-    tape t = {0};
-    int ends[2];
-    make_pipe(ends);
-    probe w = make(host, &t, 'w');
-    CHECK_INT(mw_poll_start(host, &w.poll, ends[1], MW_WRITABLE), MW_OK);
-    CHECK_INT(close(ends[0]), 0); /* nobody will read: an error on the descriptor */
-    for (int i = 0; i < 3; i++)
-        CHECK(mw_uv_host_step(host, true));
-    CHECK_TEXT(t.text, "www");
-    CHECK_INT(w.events, MW_WRITABLE);
-    w.victim = &w;
-    CHECK(!mw_uv_host_step(host, true));
-    CHECK_TEXT(t.text, "wwww");
-    CHECK_INT(close(ends[1]), 0);
-    mw_uv_host_free(host);
-}
-
-static void refuses_what_cannot_be_polled(void) {
-    mw_host *host = own_loop();
-    tape t = {0};
-    probe a = make(host, &t, 'a');
-    int file = open("/proc/self/exe", O_RDONLY);
-    CHECK_INT(mw_poll_start(host, &a.poll, file, MW_READABLE), MW_EIO);
-    CHECK_INT(close(file), 0);
-    CHECK_INT(mw_poll_start(host, &a.poll, file, MW_READABLE), MW_EIO);
-    CHECK_INT(a.poll.events, 0);
-    mw_poll_stop(host, &a.poll);
-    mw_uv_host_free(host);
-}
-
-static void a_defer_of_an_event_runs_before_the_loop_sleeps(void) {
-    mw_host *host = own_loop();
-    tape t = {0};
-    int ends[2];
-    make_pipe(ends);
-    probe r = make(host, &t, 'r'), a = make(host, &t, 'a');
-    CHECK_INT(write(ends[1], "x", 1), 1);
-    CHECK_INT(mw_poll_start(host, &r.poll, ends[0], MW_READABLE), MW_OK);
-    r.next = &a;
-    r.victim = &r;
-    CHECK(mw_uv_host_step(host, true));
-    CHECK_TEXT(t.text, "r");
-    CHECK_INT(mw_uv_host_timeout(host), 0);
-    CHECK(!mw_uv_host_step(host, true));
-    CHECK_TEXT(t.text, "ra");
     close_pipe(ends);
     mw_uv_host_free(host);
 }
@@ -415,15 +226,10 @@ static const spec_case cases[] = {
     {"ends when nothing is left", ends_when_nothing_is_left},
     {"fires in order and never early", fires_in_order_and_never_early},
     {"stops and moves timers", stops_and_moves_timers},
+    {"its alarm rings on the clock of deadlines", its_alarm_rings_on_the_clock_of_deadlines},
     {"runs defers in order and their defers soon", runs_defers_in_order_and_their_defers_soon},
     {"does not sleep after it ran something", does_not_sleep_after_it_ran_something},
     {"nothing starves the rest", nothing_starves_the_rest},
-    {"sees readiness as a level", sees_readiness_as_a_level},
-    {"changes what it waits for", changes_what_it_waits_for},
-    {"a number may be used again at once", a_number_may_be_used_again_at_once},
-    {"reports a broken descriptor until it is stopped", reports_a_broken_descriptor_until_it_is_stopped},
-    {"refuses what cannot be polled", refuses_what_cannot_be_polled},
-    {"a defer of an event runs before the loop sleeps", a_defer_of_an_event_runs_before_the_loop_sleeps},
     {"serves another kind of loop", serves_another_kind_of_loop},
     {"leaves the application's loop alone", leaves_the_applications_loop_alone},
     {"may be freed in a callback on the application's loop", may_be_freed_in_a_callback_on_the_applications_loop},
