@@ -79,6 +79,21 @@ describe("subscribers", function()
     assert.same({}, three:kinds "/d")
   end)
 
+  it("that leave take nothing from those of another depth", function()
+    local whole <close> = Events.of(h, client, "/d", { depth = "subtree" })
+    expect.ok(other:create("/d/a/b", "1"))
+    local _, place = whole:await("added", "/d/a/b")
+    for _, depth in ipairs { "self", "children", "subtree" } do
+      local leaving = Events.of(h, client, depth == "self" and "/d/a/b" or "/d/a", { depth = depth })
+      leaving:synced()
+      leaving.subscription:close()
+      expect.ok(other:put("/d/a/b", "after " .. depth))
+      _, place = whole:await("updated", "/d/a/b", place + 1)
+    end
+    expect.ok(other:create("/d/a/c", "2"))
+    whole:await("added", "/d/a/c")
+  end)
+
   it("that raise harm no other, nor themselves later", function()
     local count = 0
     local bad = client:subscribe("/d", {}, function()

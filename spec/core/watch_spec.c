@@ -124,6 +124,9 @@ static void a_late_subscriber_gets_the_cached_state(void) {
     mw_registry_stats(one.registry, &after);
     CHECK_TEXT(late.text, "+/a/x=1 !/a= ");
     CHECK_INT(after.round_trips, before.round_trips);
+    mw_memory_counts counts;
+    mw_memory_count(space.server, &counts);
+    CHECK_INT(counts.feeds, 1);
     mw_unsubscribe(early.sub);
     write(MW_PUT, "/a/x", "2");
     CHECK_TEXT(early.text, "+/a/x=1 !/a= ");
