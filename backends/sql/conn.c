@@ -179,6 +179,9 @@ static void beat(mw_timer *timer) {
     for (mw__sql_hold *hold = conn->holds; hold; hold = hold->next)
         if (hold->unlock_failed)
             hold->unlock_failed = !mw__sql_send_lock(conn, hold, MW__SQL_UNLOCK);
+    for (mw__sql_feed *feed = conn->feeds; feed; feed = feed->next)
+        if (feed->feed && feed->unread)
+            feed->unread = !mw__sql_send_snapshot(conn, feed);
     if (!conn->connected || conn->renewing)
         return;
     mw__sql_job *job = mw__sql_job_new(MW__SQL_RENEW);
@@ -411,7 +414,10 @@ void mw_sql_lock(mw_conn *conn, mw_ticket *ticket) {
 
 void mw_sql_unlock(mw_conn *conn, mw_ticket *ticket) {
     mw__sql_hold *hold = ticket->backend[0];
-    if (!hold || hold->left)
+    if (!hold)
+        return;
+    hold->failure = MW_OK;
+    if (hold->left)
         return;
     hold->left = true;
     hold->unlock_failed = !mw__sql_send_lock(conn, hold, MW__SQL_UNLOCK);

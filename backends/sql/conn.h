@@ -9,6 +9,7 @@ struct mw__sql_feed {
     mw__sql_feed *next;
     mw_feed *feed;  /* NULL: unwatched */
     bool begun;     /* its first snapshot was shown: changes may follow */
+    bool unread;    /* a snapshot could not be read: to be tried again with the next heartbeat */
     unsigned users; /* the list, and jobs under way */
 };
 
@@ -19,7 +20,9 @@ struct mw__sql_hold {
     unsigned generation;
     int64_t handle;
     int64_t token;      /* 0: waiting */
-    bool left;          /* unlock was called */
+    bool left;          /* unlock was called, or the attempt has failed: its place is being removed */
+    bool queued;        /* has a place in the queue */
+    int failure;        /* to be reported once that place is removed; 0 = it was unlocked */
     bool unlock_failed; /* to be tried again with the next heartbeat */
     unsigned users;
 };

@@ -34,21 +34,39 @@ static void grant(mw_conn *conn, mw__sql_hold *hold, int64_t token) {
         hold->ticket->granted(hold->ticket, token);
 }
 
+/* An attempt that failed leaves nothing behind: its place in the queue, if it may have one, is removed first. */
+static void fail_attempt(mw_conn *conn, mw__sql_hold *hold, const mw__sql_job *job) {
+    bool gone = job->status == MW_ESESSION_LOST || job->status == MW_ECLOSED || job->status == MW_EBUSY;
+    if (gone || conn->closing || !(hold->queued || job->doubtful)) {
+        mw__sql_end_ticket(conn, hold, job->status, &job->error);
+        return;
+    }
+    hold->left = true;
+    hold->failure = job->status;
+    hold->unlock_failed = !mw__sql_send_lock(conn, hold, MW__SQL_UNLOCK);
+}
+
 static void on_lock(mw_conn *conn, const mw__sql_job *job) {
     mw__sql_hold *hold = job->hold;
     if (!hold->ticket)
         return;
-    if (job->status != MW_OK && hold->left)
-        return; /* the answer to its unlock ends it */
+    if (job->status != MW_OK && (hold->left || hold->token))
+        return; /* the answer to its unlock ends it; or it was asked for anew, and granted meanwhile */
     if (job->status != MW_OK)
-        mw__sql_end_ticket(conn, hold, job->status, &job->error);
+        fail_attempt(conn, hold, job);
     else if (job->token)
         grant(conn, hold, job->token);
+    else
+        hold->queued = true;
 }
 
 static void on_unlock(mw_conn *conn, const mw__sql_job *job) {
     mw__sql_hold *hold = job->hold;
-    if (job->status == MW_OK || job->status == MW_ECLOSED || conn->closing)
+    mw_error why;
+    (void)mw_fail(&why, hold->failure, "%.*s: withdrawn after a failure", MW_STR_FMT(job->path));
+    if (job->status == MW_OK)
+        mw__sql_end_ticket(conn, hold, hold->failure, &why);
+    else if (job->status == MW_ECLOSED || conn->closing)
         mw__sql_end_ticket(conn, hold, job->status, &job->error);
     else if (hold->ticket)
         hold->unlock_failed = true;
@@ -105,7 +123,8 @@ static void on_snapshot(mw_conn *conn, const mw__sql_job *job) {
     if (!feed->feed || conn->closing)
         return;
     if (job->status != MW_OK) {
-        if (job->status != MW_EDISCONNECTED && job->status != MW_ECLOSED)
+        feed->unread = job->status == MW_EIO || job->status == MW_ENO_MEMORY;
+        if (!feed->unread && job->status != MW_EDISCONNECTED && job->status != MW_ECLOSED)
             feed->feed->failed(feed->feed, job->status, &job->error);
         return;
     }
@@ -160,13 +179,11 @@ static void on_changes(mw_conn *conn, const mw__sql_job *job) {
         mw__sql_kick(&conn->channel);
 }
 
-/* Everything is looked at anew; without memory for that, a feed says that it cannot go on. */
+/* Everything is looked at anew. */
 static void on_resync(mw_conn *conn) {
-    mw_error why;
-    (void)mw_fail(&why, MW_ENO_MEMORY, "out of memory reading anew");
     for (mw__sql_feed *feed = conn->feeds; feed; feed = feed->next)
-        if (feed->feed && !mw__sql_send_snapshot(conn, feed))
-            feed->feed->failed(feed->feed, MW_ENO_MEMORY, &why);
+        if (feed->feed)
+            feed->unread = !mw__sql_send_snapshot(conn, feed);
     for (mw__sql_hold *hold = conn->holds; hold; hold = hold->next)
         if (hold->ticket && !hold->left && hold->token == 0 && hold->generation == conn->generation)
             (void)mw__sql_send_lock(conn, hold, MW__SQL_LOCK);

@@ -82,6 +82,7 @@ struct mw__sql_job {
     int64_t handle;
     int64_t token; /* LOCK: 0 = waiting */
     bool try_only;
+    bool doubtful; /* LOCK: the answer to an earlier run was lost; it may have left a place in the queue */
 
     mw_session_id session; /* END, CONNECTED */
     unsigned char secret[MW_SECRET_SIZE];

@@ -98,6 +98,7 @@ static void interrupted(mw__sql_worker *worker, mw__sql_job *job, int status) {
     } else if (job->kind == MW__SQL_RENEW) {
         reply(worker, job, MW_EDISCONNECTED);
     } else {
+        job->doubtful = job->doubtful || status == MW_EUNKNOWN;
         put_back(worker, job);
     }
 }

@@ -139,6 +139,66 @@ static void a_host_that_stalls_is_waited_for_asleep(void) {
     a.backend->unwatch(a.conn, &feed.feed);
 }
 
+/* A disk that fails once is no reason to be blind from then on. */
+static void a_feed_outlives_a_failure_to_read(void) {
+    static spi_feed feed;
+    options[1] = (mw_option){"session_timeout_ms", "900"};
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    atomic_store(&faulty.frozen, true);
+    spi_watch(&a, &feed, "/a", MW_DEPTH_SELF);
+    faulty_arm(FAULTY_REFUSED, 1, false);
+    atomic_store(&faulty.frozen, false);
+    CHECK(spi_await(&a, &feed.synced, 1));
+    CHECK_INT(feed.failed, 0);
+    CHECK_INT(atomic_load(&faulty.struck), 1);
+    a.backend->unwatch(a.conn, &feed.feed);
+}
+
+static bool has_answer(void *arg) {
+    const spi_ticket *ticket = arg;
+    return ticket->grants + ticket->ends > 0;
+}
+
+static bool has_struck(void *arg) {
+    return atomic_load(&faulty.struck) > 0;
+}
+
+/* ---- Locks ---------------------------------------------------------------------------------------------------------
+ */
+
+/* The reply to the join was lost, and asking again fails: the place in the queue must not stay behind. */
+static void a_failed_attempt_leaves_no_place_in_the_queue(void) {
+    int failures = 0;
+    for (int nth = 1; nth <= 8; nth++) {
+        static spi_ticket first, second;
+        static spi_op op;
+        options[1] = (mw_option){"session_timeout_ms", "900"};
+        spi_open(&a, &spi, bench.host, faulty_backend(), options);
+        spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+        spi_lock(&b, &first, "/lock", false);
+        CHECK(spi_await(&b, &first.grants, 1));
+        atomic_store(&faulty.frozen, true);
+        spi_lock(&a, &second, "/lock", false);
+        atomic_store(&faulty.down, true);
+        faulty_arm(FAULTY_LOST_REPLY, 2, true); /* the attempt to take it comes first */
+        atomic_store(&faulty.frozen, false);
+        CHECK(spi_await(&a, &a.disconnected, 1));
+        faulty_arm(FAULTY_REFUSED, nth, true);
+        atomic_store(&faulty.down, false);
+        CHECK(spi.run(has_struck, NULL));
+        spi_unlock(&b, &first);
+        CHECK(spi.run(has_answer, &second));
+        failures += second.ends;
+        if (!second.ends)
+            spi_unlock(&a, &second);
+        CHECK_INT(spi_read(&b, &op, MW_READ_QUEUES, "/"), MW_OK);
+        CHECK_INT(op.entries, 0);
+        after();
+        before();
+    }
+    CHECK(failures > 0);
+}
+
 /* ---- Lost replies --------------------------------------------------------------------------------------------------
  */
 
@@ -245,6 +305,8 @@ static void its_signals_do_not_reach_our_thread(void) {
 static const spec_case cases[] = {
     {"a feed that goes takes no change from another", a_feed_that_goes_takes_no_change_from_another},
     {"a host that stalls is waited for asleep", a_host_that_stalls_is_waited_for_asleep},
+    {"a feed outlives a failure to read", a_feed_outlives_a_failure_to_read},
+    {"a failed attempt leaves no place in the queue", a_failed_attempt_leaves_no_place_in_the_queue},
     {"a second break leaves nothing unknown", a_second_break_leaves_nothing_unknown},
     {"who could not renew is not over", who_could_not_renew_is_not_over},
     {"its signals do not reach our thread", its_signals_do_not_reach_our_thread},
