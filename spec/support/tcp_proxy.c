@@ -31,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 
 #include "support/tcp_losses.h"
 
@@ -39,7 +40,7 @@ typedef struct link link;
 
 typedef struct chunk {
     struct chunk *next;
-    uint64_t due;
+    uint64_t due; /* microseconds of the monotonic clock */
     size_t len;
     char data[];
 } chunk;
@@ -68,7 +69,9 @@ struct proxy {
     uv_loop_t loop;
     uv_tcp_t listener;
     uv_pipe_t input;
-    uv_timer_t ticker, resetter;
+    uv_timer_t resetter;
+    uv_poll_t alarm; /* for the chunk that is due next; to the microsecond, where a timer of uv has milliseconds */
+    int alarm_fd;
     struct sockaddr_in target, here;
     link *links;
     uint64_t delay, jitter, seed;
@@ -158,13 +161,31 @@ static void flush(flow *f, uint64_t now) {
     }
 }
 
-static void tick(uv_timer_t *timer) {
-    proxy *p = timer->data;
-    uint64_t now = uv_now(&p->loop);
+static uint64_t now_us(void) {
+    return uv_hrtime() / 1000;
+}
+
+static uint64_t sooner(const flow *f, uint64_t than) {
+    return f->first && !f->link->closing && f->first->due < than ? f->first->due : than;
+}
+
+/* What is due goes on its way; then sleep until the next is. */
+static void move_on(proxy *p) {
+    uint64_t now = now_us(), next = UINT64_MAX;
     for (link *l = p->links; l; l = l->next) {
         flush(&l->up, now);
         flush(&l->down, now);
+        next = sooner(&l->up, sooner(&l->down, next));
     }
+    struct itimerspec at = {{0, 0}, {0, 0}};
+    if (next != UINT64_MAX && !p->frozen)
+        at.it_value = (struct timespec){(time_t)(next / 1000000), (long)(next % 1000000 * 1000)};
+    (void)timerfd_settime(p->alarm_fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+/* To set it anew takes the alarm back. */
+static void alarmed(uv_poll_t *alarm, int status, int events) {
+    move_on(alarm->data);
 }
 
 /* The packet keeps its length. */
@@ -194,13 +215,13 @@ static void take(flow *f, char *data, size_t len) {
     chunk *c = malloc(sizeof *c + len);
     if (!c)
         abort();
-    uint64_t due = uv_now(&p->loop) + p->delay + random_below(p, p->jitter + 1);
+    uint64_t due = now_us() + p->delay * 1000 + random_below(p, p->jitter * 1000 + 1);
     f->latest = due > f->latest ? due : f->latest;
     *c = (chunk){.due = f->latest, .len = len};
     memcpy(c->data, data, len);
     *f->last = c;
     f->last = &c->next;
-    flush(f, uv_now(&p->loop));
+    move_on(p);
 }
 
 static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
@@ -297,7 +318,7 @@ static void silence(proxy *p, bool up) {
 static void freeze(proxy *p, bool frozen) {
     p->frozen = frozen;
     p->silence = frozen ? 0 : p->silence;
-    tick(&p->ticker);
+    move_on(p);
 }
 
 static void refuse(proxy *p, bool refusing) {
@@ -396,11 +417,12 @@ int main(int argc, char **argv) {
     listen_here(&p);
     uv_pipe_init(&p.loop, &p.input, 0);
     uv_pipe_open(&p.input, 0);
-    p.input.data = p.ticker.data = p.resetter.data = &p;
+    p.input.data = p.alarm.data = p.resetter.data = &p;
     uv_read_start((uv_stream_t *)&p.input, allocate, typed);
-    uv_timer_init(&p.loop, &p.ticker);
     uv_timer_init(&p.loop, &p.resetter);
-    uv_timer_start(&p.ticker, tick, 1, 1);
+    p.alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    uv_poll_init(&p.loop, &p.alarm, p.alarm_fd);
+    uv_poll_start(&p.alarm, UV_READABLE, alarmed);
     printf("%d\n", ntohs(p.here.sin_port));
     fflush(stdout);
     return uv_run(&p.loop, UV_RUN_DEFAULT);
