@@ -169,7 +169,7 @@ typedef void mw_sql_woken_fn(mw_sql_db *db);
  * slot is NULL the layer reads revision and changes, in one statement. */
 typedef int mw_sql_changed_fn(mw_sql_db *db, bool *ret_changed, mw_error *err);
 
-/* Make a call that blocks on the connection thread return soon (sqlite3_interrupt; shutdown of the socket), and each
+/* Make a call that blocks on the connection thread return soon (a flag that ends its waits; shutdown of the socket), and each
  * later one until `disconnect`. */
 typedef void mw_sql_interrupt_fn(mw_sql_db *db);
 

@@ -401,7 +401,8 @@ static void idle_work(mw__sql_worker *worker) {
     if (status == MW_OK && (worker->poll_wanted || now >= worker->poll_at)) {
         int64_t seen = worker->seen;
         worker->poll_at = now + poll_interval(worker, wake_fd);
-        status = mw__sql_poll(worker, worker->poll_wanted, &err);
+        status = mw__sql_poll(worker, worker->poll_wanted || worker->poll_failed, &err);
+        worker->poll_failed = status != MW_OK;
         if (status == MW_OK)
             look_again_soon(worker, seen);
     }

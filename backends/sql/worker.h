@@ -49,6 +49,7 @@ typedef struct mw__sql_worker {
     int64_t seen;       /* revision up to which changes were dispatched */
     bool resync_wanted; /* it is another registry than the one whose changes were dispatched */
     bool poll_wanted;
+    bool poll_failed; /* what it was to see is not told of again: the next one looks closely */
     mw_time poll_at;
     unsigned glances; /* looks since a wake-up that has shown nothing yet, from 1; 0 = none is open */
     mw_time reap_at;

@@ -74,7 +74,7 @@ static void woken(mw_sql_db *db) {
     (void)got; /* what happened does not matter: the file is looked at */
 }
 
-/* sqlite3_interrupt stops what runs; the flag stops the waits for a lock. */
+/* Only waiting for the file's lock takes long: the flag ends that. What runs is left to finish. */
 static void interrupt(mw_sql_db *db) {
     atomic_store(&db->interrupted, true);
 }

@@ -43,6 +43,8 @@ static int faulty_run(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
     switch (strike(batch)) {
     case FAULTY_REFUSED:
         return mw_fail(err, MW_EIO, "broken on purpose");
+    case FAULTY_NO_MEMORY:
+        return mw_fail(err, MW_ENO_MEMORY, "no memory on purpose");
     case FAULTY_BUSY:
         return mw_fail(err, MW_EBUSY, "busy on purpose");
     case FAULTY_CUT_BEFORE:

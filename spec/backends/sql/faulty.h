@@ -9,6 +9,7 @@
 typedef enum faulty_mode {
     FAULTY_NONE,
     FAULTY_REFUSED,    /* MW_EIO, nothing done */
+    FAULTY_NO_MEMORY,  /* MW_ENO_MEMORY, nothing done */
     FAULTY_BUSY,       /* MW_EBUSY, nothing done */
     FAULTY_CUT_BEFORE, /* the connection goes, certainly nothing done */
     FAULTY_LOST,       /* the connection goes, nothing was done, but nobody can know */

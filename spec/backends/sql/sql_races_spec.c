@@ -77,6 +77,10 @@ static bool has_looked(void *arg) {
     return atomic_load(&faulty.looks) >= *(int *)arg;
 }
 
+static bool has_struck(void *arg) {
+    return atomic_load(&faulty.struck) > 0;
+}
+
 /* Woken by us alone, and no poll comes by itself but the first. */
 static void open_woken_by_hand(void) {
     int once = atomic_load(&faulty.looks) + 1;
@@ -159,8 +163,20 @@ static bool has_answer(void *arg) {
     return ticket->grants + ticket->ends > 0;
 }
 
-static bool has_struck(void *arg) {
-    return atomic_load(&faulty.struck) > 0;
+/* The look that was to see the change found no memory, and nothing will tell of the change again. */
+static void a_change_outlives_a_want_of_memory(void) {
+    static spi_feed feed;
+    open_woken_by_hand();
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    spi_watch(&a, &feed, "/a", MW_DEPTH_SELF);
+    CHECK(spi_await(&a, &feed.synced, 1));
+    CHECK_INT(spi_write(&b, MW_PUT, "/a", "1", 0), MW_OK);
+    faulty_arm(FAULTY_NO_MEMORY, 1, false);
+    wake();
+    CHECK(spi.run(has_struck, NULL));
+    wake();
+    CHECK(spi_await_text(&a, feed.seen, "/a=1 "));
+    a.backend->unwatch(a.conn, &feed.feed);
 }
 
 /* ---- Locks ---------------------------------------------------------------------------------------------------------
@@ -306,6 +322,7 @@ static const spec_case cases[] = {
     {"a feed that goes takes no change from another", a_feed_that_goes_takes_no_change_from_another},
     {"a host that stalls is waited for asleep", a_host_that_stalls_is_waited_for_asleep},
     {"a feed outlives a failure to read", a_feed_outlives_a_failure_to_read},
+    {"a change outlives a want of memory", a_change_outlives_a_want_of_memory},
     {"a failed attempt leaves no place in the queue", a_failed_attempt_leaves_no_place_in_the_queue},
     {"a second break leaves nothing unknown", a_second_break_leaves_nothing_unknown},
     {"who could not renew is not over", who_could_not_renew_is_not_over},
