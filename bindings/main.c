@@ -30,8 +30,6 @@ typedef struct program {
     mw_log_style style;
     char backends[PATH_MAX];
     int handler; /* Lua reference of what process.on_signal was given */
-    int signalled;
-    bool often; /* the handler takes any number of signals */
     bool ended, closed;
     int status;
 } program;
@@ -58,8 +56,7 @@ static program *self_of(lua_State *L) {
 static int process_on_signal(lua_State *L) {
     program *self = self_of(L);
     luaL_unref(L, LUA_REGISTRYINDEX, self->handler);
-    self->often = lua_toboolean(L, 2);
-    mw_stuck_patience(self->often ? 0 : SIGNAL_PATIENCE, false);
+    mw_stuck_patience(lua_toboolean(L, 2) ? 0 : SIGNAL_PATIENCE, false);
     lua_settop(L, 1);
     self->handler = lua_isfunction(L, 1) ? luaL_ref(L, LUA_REGISTRYINDEX) : LUA_NOREF;
     return 0;
@@ -107,8 +104,6 @@ static const struct {
 static void on_signal(uv_signal_t *handle, int number) {
     program *self = handle->data;
     mw_stuck_noticed();
-    if (!self->often && number != SIGHUP && self->signalled++)
-        _exit(128 + number); /* the user is out of patience: the server's timeout withdraws what we hold */
     if (self->handler == LUA_NOREF) {
         if (self->main)
             mw_lua_cancel(self->main);

@@ -5,11 +5,16 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
+
+/* The same request may come twice: from the terminal, and from a parent that passes on what it got. */
+#define ONE_REQUEST 0.3
 
 /* A signal handler is handed nothing, and there is one program to a process. */
 static struct sigaction libuv;
-static volatile sig_atomic_t pending, asked, unlimited, to_the_end;
+static volatile sig_atomic_t asked, unlimited, to_the_end;
+static struct timespec first;
 static struct itimerval patience = {.it_value = {.tv_sec = 10}};
 
 static void end(int number, const char *why) {
@@ -21,13 +26,21 @@ static void too_late(int number) {
     end(asked, "moonwatch: a script does not come back from a call of C: ended; what it holds goes with its session\n");
 }
 
+static double since_first(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - first.tv_sec) + (double)(now.tv_nsec - first.tv_nsec) / 1e9;
+}
+
 static void on_signal(int number) {
     int before = errno;
-    if (!unlimited && (pending || (to_the_end && asked)))
+    if (!unlimited && asked && since_first() > ONE_REQUEST)
         end(number, "moonwatch: ended at the second signal; what it holds goes with its session\n");
-    pending = asked = number;
-    if (!unlimited)
+    if (!unlimited && !asked)
         (void)setitimer(ITIMER_REAL, &patience, NULL);
+    if (!asked)
+        (void)clock_gettime(CLOCK_MONOTONIC, &first);
+    asked = number;
     libuv.sa_handler(number);
     errno = before;
 }
@@ -44,6 +57,7 @@ void mw_stuck_listen(int number) {
 void mw_stuck_patience(double seconds, bool until_the_end) {
     unlimited = seconds <= 0;
     to_the_end = until_the_end;
+    asked = 0;
     patience.it_value.tv_sec = (time_t)seconds;
     patience.it_value.tv_usec = (suseconds_t)((seconds - (double)patience.it_value.tv_sec) * 1e6) + 1;
 }
@@ -52,5 +66,4 @@ void mw_stuck_noticed(void) {
     static const struct itimerval never = {0};
     if (!to_the_end)
         (void)setitimer(ITIMER_REAL, &never, NULL);
-    pending = 0;
 }

@@ -9,8 +9,8 @@
 /* Listen in on `number`, which libuv handles already. Once per signal. */
 void mw_stuck_listen(int number);
 
-/* How long the loop may take to notice a signal, or with `until_the_end` the whole process to end after one; 0 = for
- * ever, and further signals do not end the process either. */
+/* From now on: how long the loop may take to notice a signal, or with `until_the_end` the whole process to end after
+ * one; a second signal, a moment later, ends it at once. 0 = for ever, and no signal ends the process. */
 void mw_stuck_patience(double seconds, bool until_the_end);
 
 /* The loop has noticed the signals so far. */

@@ -41,11 +41,12 @@ end
 
 -- SIGTERM and SIGINT ask for the end; the log is read by people, so it names them.
 local function stop_on_signals(engine)
-    local process = require "moonwatch.process"
+    local process, told = require "moonwatch.process", false
     process.on_signal(function(name)
         if name == "HUP" then
             core.log("info", "SIGHUP: nothing to do", "engine")
-        else
+        elseif not told then
+            told = true
             core.log("info", ("SIG%s: withdrawing"):format(name), "engine")
             engine:stop()
         end
