@@ -169,8 +169,8 @@ typedef void mw_sql_woken_fn(mw_sql_db *db);
  * slot is NULL the layer reads revision and changes, in one statement. */
 typedef int mw_sql_changed_fn(mw_sql_db *db, bool *ret_changed, mw_error *err);
 
-/* Make a call that blocks on the connection thread return soon (a flag that ends its waits; shutdown of the socket), and each
- * later one until `disconnect`. */
+/* Make a call that blocks on the connection thread return soon (a flag that ends its waits; shutdown of the socket),
+ * and each later one until `disconnect`. */
 typedef void mw_sql_interrupt_fn(mw_sql_db *db);
 
 struct mw_sql_driver {
