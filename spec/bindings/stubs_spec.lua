@@ -1,19 +1,13 @@
--- meta/moonwatch.lua describes what the library exports, and nothing else.
+-- meta/moonwatch.lua describes what the library exports, meta/scripts.lua what scripts see beside it; nothing else.
 local mw = require "moonwatch"
 local core = require "moonwatch.core"
 
-local source = os.getenv "MOONWATCH_SOURCE" .. "/scripts/moonwatch/meta/moonwatch.lua"
+local folder = os.getenv "MOONWATCH_SOURCE" .. "/scripts/moonwatch/meta/"
 
---- What only scripts of `moonwatch run` and of an embedding host have.
-local engine_only = {
-    backend = true, registry = true, on = true, on_connection = true, guard = true, elect = true, node = true,
-    nodes = true, stop = true, config = true, NodeRegistration = true,
-}
-
---- { Class = { method = true } } of the stubs.
-local function documented()
+--- { Class = { method = true } } of the stubs in `file`.
+local function documented(file)
     local classes = { mw = {} }
-    for line in io.lines(source) do
+    for line in io.lines(folder .. file) do
         local class, method = line:match "^function ([%w_.]+)[.:]([%w_]+)%("
         if class then
             classes[class] = classes[class] or {}
@@ -39,7 +33,7 @@ local function names(map, keep)
 end
 
 describe("the stubs", function()
-    local stubs = documented()
+    local stubs, of_scripts = documented "moonwatch.lua", documented "scripts.lua"
 
     for _, name in ipairs {
         "Registry", "Txn", "Subscription", "Lock", "Election", "Registration", "Task", "Listener",
@@ -54,9 +48,15 @@ describe("the stubs", function()
         local exported = names(mw, function(name)
             return not name:find("^_") and name ~= "duration" and name ~= "size"
         end)
-        assert.same(exported, names(stubs.mw, function(name)
-            return not engine_only[name]
-        end))
+        assert.same(exported, names(stubs.mw))
+    end)
+
+    it("have what scripts of the engine see beside it, and nothing else", function()
+        mw.run(function()
+            local engine = require("moonwatch.engine").new(assert(require("moonwatch.config").parse("", "defaults")))
+            assert.same(names(engine.api), names(of_scripts.mw))
+            engine:close()
+        end)
     end)
 
     it("have the functions of log and json", function()

@@ -7,10 +7,11 @@ local M = {}
 ---@field text string[]        the lines of its comment
 
 local function read_stubs()
-    local file = assert(package.searchpath("moonwatch.meta.moonwatch", package.path))
     local lines = {}
-    for line in io.lines(file) do
-        lines[#lines + 1] = line
+    for _, name in ipairs { "moonwatch", "scripts" } do
+        for line in io.lines(assert(package.searchpath("moonwatch.meta." .. name, package.path))) do
+            lines[#lines + 1] = line
+        end
     end
     return lines
 end
