@@ -202,11 +202,26 @@ static void drop_tasks(mw_lua *lua) {
         mw__lua_task_drop(lua->tasks);
 }
 
+/* Where a task that waits stands, innermost first: " at a.lua:3 < b.lua:7"; "" when it has not begun. */
+static void describe_place(lua_State *co, char *text, size_t size) {
+    lua_Debug ar;
+    size_t used = 0, shown = 0;
+    *text = '\0';
+    for (int level = 0; shown < 3 && used < size && lua_getstack(co, level, &ar); level++) {
+        if (lua_getinfo(co, "Sl", &ar) && ar.currentline > 0)
+            used += (size_t)snprintf(text + used, size - used, "%s%s:%d", shown++ ? " < " : " at ", ar.short_src,
+                                     ar.currentline);
+    }
+}
+
 static void impatient(mw_timer *timer) {
     mw_closer *closer = mw_container(timer, mw_closer, patience);
-    for (mw_task *task = closer->lua->tasks; task; task = task->next)
-        mw_log(task->process->host, MW_LOG_WARN, "lua", "%s did not end when it was cancelled: dropped",
-               task->name[0] ? task->name : "a task");
+    for (mw_task *task = closer->lua->tasks; task; task = task->next) {
+        char place[3 * (LUA_IDSIZE + 16)];
+        describe_place(task->co, place, sizeof place);
+        mw_log(task->process->host, MW_LOG_WARN, "lua", "%s%s did not end when it was cancelled: dropped",
+               task->name[0] ? task->name : "a task", place);
+    }
     drop_tasks(closer->lua);
 }
 

@@ -107,11 +107,12 @@ describe("moonwatch run", function()
 
     it("ends within its bound though a script will not", function()
         write("application.yaml", "registry: {type: memory}\nstop_timeout: 50ms\n")
-        write("a.lua", "print 'ready' while true do pcall(mw.sleep, 1) end")
+        write("a.lua", "print 'ready'\nwhile true do pcall(mw.sleep, 1) end")
         local process = start "run a.lua"
         process.says "ready"
         process.signal "TERM"
         assert.equal(0, process.code())
+        assert.matches("warn  lua: a task at a.lua:2[^\n]* did not end when it was cancelled: dropped\n", read "err")
     end)
 
     -- Some 10^30 ways to fail, all in one call of C, where no budget reaches it.
