@@ -110,14 +110,35 @@ static int error_tostring(lua_State *L) {
     return 1;
 }
 
-/* The Lua frames from level 1 on, innermost first: " < a.lua:3 < b.lua:7". */
+/* Its address names, in the state's registry, the folder of the library's own Lua files. */
+static const char folder_key = 0;
+
+/* library(folder): frames of files in it are of no use to who reads the error of a script. */
+static int core_library(lua_State *L) {
+    (void)luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &folder_key);
+    return 0;
+}
+
+/* Borrowed from the registry; "" = not known. */
+static const char *library_folder(lua_State *L) {
+    const char *folder = lua_rawgetp(L, LUA_REGISTRYINDEX, &folder_key) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    lua_pop(L, 1);
+    return folder;
+}
+
+/* The Lua frames from level 1 on, innermost first, without the library's: " < a.lua:3 < b.lua:7". */
 static void push_frames(lua_State *L, const char *already) {
+    const char *library = library_folder(L);
     luaL_Buffer frames;
     lua_Debug ar;
     int shown = 0;
     luaL_buffinit(L, &frames);
     for (int level = 1; shown < 6 && lua_getstack(L, level, &ar); level++) {
         if (!lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0)
+            continue;
+        if (*library && strncmp(ar.source, library, strlen(library)) == 0)
             continue;
         char where[LUA_IDSIZE + 24];
         (void)snprintf(where, sizeof where, "%s:%d", ar.short_src, ar.currentline);
@@ -162,4 +183,6 @@ void mw__lua_error_open(lua_State *L) {
     mw__lua_class(L, MW_CLASS_ERROR, none, meta, NULL);
     lua_pushcfunction(L, core_error);
     lua_setfield(L, -2, "error");
+    lua_pushcfunction(L, core_library);
+    lua_setfield(L, -2, "library");
 }

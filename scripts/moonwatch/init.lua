@@ -4,6 +4,7 @@ local duration = require "moonwatch.duration"
 local tasks = require "moonwatch.tasks"
 
 core.durations(duration.parse)
+core.library(debug.getinfo(1, "S").source:match "^@.*/" or "@moonwatch/")
 
 local mw = {
     version = "0.1.0",

@@ -69,6 +69,14 @@ describe("moonwatch run", function()
         assert.matches("b ran", out)
     end)
 
+    it("names the lines of the script in the error of a reaction, and none of the library's", function()
+        write("application.yaml", "registry: {type: memory}\n")
+        write("a.lua", "local function f()\nerror 'boom'\nend\nmw.on('added', '/a', function() heard = true\nf()\nend)\n"
+            .. "assert(mw.registry:put('/a', ''))\nwhile not heard do mw.sleep '1ms' end\nmw.stop()")
+        assert.equal(0, (moonwatch "run a.lua"))
+        assert.matches("error lua: reaction to added /a failed: a.lua:2: boom < a.lua:5\n", read "err", 1, true)
+    end)
+
     it("withdraws registrations and locks on SIGTERM, and exits 0", function()
         write("application.yaml", sqlite)
         write("a.lua", [[
