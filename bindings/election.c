@@ -1,6 +1,7 @@
 /* Elections: standing, waiting to lead, the leader's record. Who leads does so in Lua (registry.lua). */
 #include "notice.h"
 #include "op_await.h"
+#include "place.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,9 +18,7 @@ typedef struct lua_election {
     int64_t token; /* 0 when not leading */
     int status;    /* why it stays out */
     mw_error error;
-    char backend[32];
-    size_t path_len;
-    char path[];
+    mw_place place;
 } lua_election;
 
 static void unref(lua_election *self) {
@@ -51,7 +50,7 @@ static void on_failed(void *arg, const mw_error *why) {
     self->status = why->code ? why->code : MW_EINTERNAL;
     self->error = *why;
     if (!self->waiters) /* who waits is told */
-        mw_log(self->process->host, MW_LOG_ERROR, "lua", "the election at %.*s: %s", (int)self->path_len, self->path,
+        mw_log(self->process->host, MW_LOG_ERROR, "lua", "the election at %.*s: %s", MW_STR_FMT(self->place.path),
                why->message);
     wake(self);
 }
@@ -96,15 +95,12 @@ static int core_stand(lua_State *L) {
     luaL_setmetatable(L, MW_CLASS_ELECTION);
     lua_pushvalue(L, 1);
     (void)lua_setiuservalue(L, -2, 1);
-    lua_election *self = calloc(1, sizeof *self + path.len + 1);
+    lua_election *self = mw__lua_place_new(sizeof *self, offsetof(lua_election, place), path, registry->backend);
     if (!self)
         return luaL_error(L, "not enough memory");
     self->refs = 1;
     self->lua = registry->lua;
     self->process = registry->process;
-    self->path_len = path.len;
-    memcpy(self->path, path.data, path.len);
-    (void)snprintf(self->backend, sizeof self->backend, "%s", registry->backend);
     self->deposed.function_ref = LUA_NOREF;
     *box = self;
     mw__lua_notice_init(L, &self->deposed, registry->process, 4, self, "on_deposed");
@@ -174,7 +170,6 @@ static void lead_late(mw_timer *timer) {
 static int lead_finish(lua_State *L, mw_await *await) {
     lead_await *self = (lead_await *)(void *)await;
     lua_election *owner = self->owner;
-    mw_str path = {owner->path, owner->path_len};
     if (!owner->token && !owner->status && !self->timed_out) { /* deposed before we came to run */
         await->done = false;
         await->link = owner->waiters;
@@ -185,9 +180,9 @@ static int lead_finish(lua_State *L, mw_await *await) {
     if (owner->token)
         lua_pushinteger(L, owner->token);
     else if (self->timed_out)
-        count = mw__lua_failure(L, MW_ETIMEOUT, "not elected in time", path, owner->backend);
+        count = mw__lua_place_failure(L, &owner->place, MW_ETIMEOUT, "not elected in time");
     else
-        count = mw__lua_failure(L, owner->status, owner->error.message, path, owner->backend);
+        count = mw__lua_place_failure(L, &owner->place, owner->status, owner->error.message);
     mw__lua_await_free(await);
     return count;
 }
@@ -233,7 +228,7 @@ static int election_leader(lua_State *L) {
     if (!registry || !registry->registry)
         return mw__lua_closed(L, "leader");
     lua_settop(L, 1);
-    (void)lua_pushfstring(L, "%s/leader", self->path); /* at 2, where errors look for the path */
+    (void)lua_pushfstring(L, "%s/leader", self->place.path.data); /* at 2, where errors look for the path */
     mw_str path = {0};
     path.data = lua_tolstring(L, 2, &path.len);
     mw_call call;
@@ -248,7 +243,7 @@ static int election_resign(lua_State *L) {
     (void)mw_fail(&err, MW_ECLOSED, "the election was closed");
     int status = self->election ? mw_election_resign(self->election, &err) : MW_ECLOSED;
     if (status != MW_OK)
-        return mw__lua_failure(L, status, err.message, (mw_str){self->path, self->path_len}, self->backend);
+        return mw__lua_place_failure(L, &self->place, status, err.message);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -263,11 +258,8 @@ static int election_index(lua_State *L) {
             lua_pushinteger(L, self->token);
         else
             lua_pushnil(L);
-    } else if (strcmp(name, "path") == 0) {
-        (void)lua_pushlstring(L, self->path, self->path_len);
     } else {
-        lua_pushvalue(L, 2);
-        (void)lua_rawget(L, lua_upvalueindex(1));
+        return mw__lua_place_index(L, &self->place, name);
     }
     return 1;
 }

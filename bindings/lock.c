@@ -1,5 +1,6 @@
 /* Locks. A handle that is collected releases what it holds. */
 #include "notice.h"
+#include "place.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,7 @@ typedef struct lua_lock {
     bool unheard;           /* the end of an attempt that was given up is still to come: `attempt` begins after it */
     mw_notice lost;
     size_t refs; /* its userdata, and each attempt */
-    char backend[32];
-    size_t path_len;
-    char path[];
+    mw_place place;
 } lua_lock;
 
 struct acquire_await {
@@ -119,15 +118,12 @@ static int registry_lock(lua_State *L) {
     luaL_setmetatable(L, MW_CLASS_LOCK);
     lua_pushvalue(L, 1);
     (void)lua_setiuservalue(L, -2, 1);
-    lua_lock *self = calloc(1, sizeof *self + path.len + 1);
+    lua_lock *self = mw__lua_place_new(sizeof *self, offsetof(lua_lock, place), path, registry->backend);
     if (!self)
         return luaL_error(L, "not enough memory");
     self->refs = 1;
     self->lua = registry->lua;
     self->process = registry->process;
-    self->path_len = path.len;
-    memcpy(self->path, path.data, path.len);
-    (void)snprintf(self->backend, sizeof self->backend, "%s", registry->backend);
     self->lost.function_ref = LUA_NOREF;
     *box = self;
     mw__lua_notice_init(L, &self->lost, registry->process, options.on_lost, self, "on_lost");
@@ -188,8 +184,7 @@ static int acquire_finish(lua_State *L, mw_await *await) {
     if (attempt->status == MW_OK)
         lua_pushinteger(L, attempt->token);
     else
-        count = mw__lua_failure(L, attempt->status, attempt->error.message, (mw_str){self->path, self->path_len},
-                                self->backend);
+        count = mw__lua_place_failure(L, &self->place, attempt->status, attempt->error.message);
     mw__lua_await_free(await);
     return count;
 }
@@ -208,9 +203,8 @@ static int lock_acquire(lua_State *L) {
     lua_lock *self = check_lock(L, "acquire");
     acquire_options options = {.timeout = MW_FOREVER};
     mw__lua_check_options(L, 2, "acquire", acquire_specs, &options);
-    mw_str path = {self->path, self->path_len};
     if (!self->lock)
-        return mw__lua_failure(L, MW_ECLOSED, "the lock was closed", path, self->backend);
+        return mw__lua_place_failure(L, &self->place, MW_ECLOSED, "the lock was closed");
     mw__lua_must_be_able_to_wait(L, "acquire");
     lua_settop(L, 1);
     acquire_await *attempt = mw__lua_await_new(self->lua, sizeof *attempt, acquire_finish, acquire_drop);
@@ -229,7 +223,7 @@ static int lock_acquire(lua_State *L) {
         status = mw_lock_acquire(self->lock, attempt->timeout, options.try, &err);
     if (status != MW_OK) {
         mw__lua_await_free(&attempt->await);
-        return mw__lua_failure(L, status, err.message, path, self->backend);
+        return mw__lua_place_failure(L, &self->place, status, err.message);
     }
     self->attempt = attempt;
     return mw__lua_wait(L, self->process, &attempt->await);
@@ -241,7 +235,7 @@ static int lock_release(lua_State *L) {
     (void)mw_fail(&err, MW_ECLOSED, "the lock was closed");
     int status = self->lock ? mw_lock_release(self->lock, &err) : MW_ECLOSED;
     if (status != MW_OK)
-        return mw__lua_failure(L, status, err.message, (mw_str){self->path, self->path_len}, self->backend);
+        return mw__lua_place_failure(L, &self->place, status, err.message);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -257,11 +251,8 @@ static int lock_index(lua_State *L) {
             lua_pushinteger(L, mw_lock_token(self->lock));
         else
             lua_pushnil(L);
-    } else if (strcmp(name, "path") == 0) {
-        (void)lua_pushlstring(L, self->path, self->path_len);
     } else {
-        lua_pushvalue(L, 2);
-        (void)lua_rawget(L, lua_upvalueindex(1));
+        return mw__lua_place_index(L, &self->place, name);
     }
     return 1;
 }

@@ -1,6 +1,6 @@
 /* Registrations: an ephemeral that is written again in each new session. They live until they are closed, whether
  * somebody holds their handle or not. */
-#include "internal.h"
+#include "place.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +19,7 @@ typedef struct lua_registration {
     bool answered; /* the first time */
     int status;
     mw_error error;
-    char backend[32];
-    size_t path_len;
-    char path[];
+    mw_place place;
 } lua_registration;
 
 typedef struct visible_await {
@@ -48,8 +46,8 @@ static void on_registered(void *arg, int status, const mw_error *error) {
     if (status != MW_OK && error)
         self->error = *error;
     if (status != MW_OK && self->answered)
-        mw_log(self->process->host, MW_LOG_ERROR, "lua", "%.*s is not registered any more: %s", (int)self->path_len,
-               self->path, self->error.message);
+        mw_log(self->process->host, MW_LOG_ERROR, "lua", "%.*s is not registered any more: %s",
+               MW_STR_FMT(self->place.path), self->error.message);
     answer(self);
 }
 
@@ -98,8 +96,7 @@ static int visible_finish(lua_State *L, mw_await *await) {
         lua_settop(L, 4);
     } else {
         close_registration(self);
-        count =
-            mw__lua_failure(L, self->status, self->error.message, (mw_str){self->path, self->path_len}, self->backend);
+        count = mw__lua_place_failure(L, &self->place, self->status, self->error.message);
     }
     mw__lua_await_free(await);
     return count;
@@ -111,7 +108,8 @@ static lua_registration *new_registration(lua_State *L, const mw_lua_registry *r
     luaL_setmetatable(L, MW_CLASS_REGISTRATION);
     lua_pushvalue(L, 1);
     (void)lua_setiuservalue(L, -2, 1);
-    lua_registration *self = calloc(1, sizeof *self + path.len + 1);
+    lua_registration *self =
+        mw__lua_place_new(sizeof *self, offsetof(lua_registration, place), path, registry->backend);
     if (!self) {
         mw__lua_raise(L, "not enough memory");
         return NULL;
@@ -120,10 +118,6 @@ static lua_registration *new_registration(lua_State *L, const mw_lua_registry *r
     self->lua = registry->lua;
     self->process = registry->process;
     self->self_ref = LUA_NOREF;
-    self->path_len = path.len;
-    if (path.len)
-        memcpy(self->path, path.data, path.len);
-    (void)snprintf(self->backend, sizeof self->backend, "%s", registry->backend);
     *box = self;
     return self;
 }
@@ -164,12 +158,12 @@ static int registry_register(lua_State *L) {
 
 static int registration_set(lua_State *L) {
     lua_registration *self = check_registration(L, "set");
-    mw_str value = mw__lua_check_string(L, 2, "set", "value"), path = {self->path, self->path_len};
+    mw_str value = mw__lua_check_string(L, 2, "set", "value");
     mw_error err;
     (void)mw_fail(&err, MW_ECLOSED, "the registration was closed");
     int status = self->registration ? mw_registration_set(self->registration, value, &err) : MW_ECLOSED;
     if (status != MW_OK)
-        return mw__lua_failure(L, status, err.message, path, self->backend);
+        return mw__lua_place_failure(L, &self->place, status, err.message);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -197,11 +191,8 @@ static int registration_index(lua_State *L) {
     const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (strcmp(name, "visible") == 0) {
         lua_pushboolean(L, self->registration && mw_registration_visible(self->registration));
-    } else if (strcmp(name, "path") == 0) {
-        (void)lua_pushlstring(L, self->path, self->path_len);
     } else {
-        lua_pushvalue(L, 2);
-        (void)lua_rawget(L, lua_upvalueindex(1));
+        return mw__lua_place_index(L, &self->place, name);
     }
     return 1;
 }
