@@ -1,10 +1,12 @@
-/* Recursive delete: list what is there, delete it leaves first with many in flight, then the entry itself. What appears
- * meanwhile is found by another round. */
+/* Recursive delete: list what is there, delete it leaves first in txns with many in flight, then the entry itself. What
+ * appears meanwhile is found by another round. A txn that is refused, since one of its entries has gone or has got
+ * children, leaves all of them to another round too, which deletes one by one. */
 #include <stdlib.h>
 
 #include "op.h"
 
 #define IN_FLIGHT 128u
+#define AT_ONCE 64u /* entries in one txn: their paths are far below any limit of its size */
 #define ROUNDS 8u
 
 typedef enum phase { LISTING, DELETING_BELOW, DELETING_ROOT } phase;
@@ -18,7 +20,8 @@ typedef struct mw__removal {
     mw__rows rows; /* deleted from the end: in path order children follow their parents */
     bool any_sent;
     bool any_deleted;
-    bool crowded; /* something appeared below what we deleted */
+    bool crowded; /* something appeared below what we deleted, or a txn was refused */
+    bool singly;
     int status;
     mw_error error;
     mw_str path;
@@ -29,6 +32,7 @@ typedef struct mw__removal {
 typedef struct flight {
     mw__removal *removal; /* NULL = stopped */
     unsigned slot;
+    size_t count; /* of entries it deletes */
 } flight;
 
 static void advance(mw__removal *removal);
@@ -51,13 +55,20 @@ static mw__removal *land(flight *landed) {
     return removal;
 }
 
+static bool refused(int status) {
+    return status == MW_ENOT_FOUND || status == MW_ENOT_EMPTY || status == MW_ECONFLICT || status == MW_ETOO_LARGE;
+}
+
 static void on_deleted(void *arg, const mw_result *result) {
+    bool many = ((const flight *)arg)->count > 1;
     mw__removal *removal = land(arg);
     if (!removal)
         return;
     bool root = removal->phase == DELETING_ROOT;
     if (result->status == MW_OK)
         removal->any_deleted = true;
+    else if (many && refused(result->status))
+        removal->crowded = removal->singly = true;
     else if (result->status == MW_ENOT_EMPTY)
         removal->crowded = true;
     else if (result->status != MW_ENOT_FOUND || (root && !removal->any_deleted))
@@ -104,15 +115,25 @@ static void settle_start(mw__removal *removal, flight *started, int status, cons
     fail(removal, status, why);
 }
 
-static void start_delete(mw__removal *removal, mw_str path) {
+static void start_deletes(mw__removal *removal, const mw_step *steps, size_t count) {
     mw_call call;
     mw_error why;
     flight *started = take_off(removal, on_deleted, &call);
     if (!started)
         return;
+    started->count = count;
     removal->any_sent = true;
-    int status = mw_delete(removal->op->registry, path, MW_VERSION_ANY, &call, &removal->flying[started->slot], &why);
+    int status = mw_txn(removal->op->registry, steps, count, &call, &removal->flying[started->slot], &why);
     settle_start(removal, started, status, &why);
+}
+
+static void start_some(mw__removal *removal) {
+    mw_step steps[AT_ONCE];
+    size_t count = 0, most = removal->singly ? 1 : AT_ONCE;
+    while (count < most && removal->rows.count)
+        steps[count++] = (mw_step){
+            .kind = MW_DELETE, .path = removal->rows.items[--removal->rows.count].path, .version = MW_VERSION_ANY};
+    start_deletes(removal, steps, count);
 }
 
 static void start_list(mw__removal *removal) {
@@ -139,12 +160,13 @@ static void end(mw__removal *removal) {
 
 static void advance(mw__removal *removal) {
     while (removal->status == MW_OK && removal->rows.count && removal->flights < IN_FLIGHT)
-        start_delete(removal, removal->rows.items[--removal->rows.count].path);
+        start_some(removal);
     if (removal->flights)
         return;
     if (removal->status == MW_OK && removal->phase == DELETING_BELOW) {
         removal->phase = DELETING_ROOT;
-        start_delete(removal, removal->path);
+        mw_step root = {.kind = MW_DELETE, .path = removal->path, .version = MW_VERSION_ANY};
+        start_deletes(removal, &root, 1);
     } else if (removal->status == MW_OK && removal->crowded && removal->rounds < ROUNDS) {
         mw__rows_release(&removal->rows);
         start_list(removal);

@@ -181,6 +181,30 @@ describe("writes", function()
       assert.same({ "ab" }, expect.ok(client:children("/")))
     end)
 
+    it("recursive takes all of it also while another takes it too, and a third one adds", function()
+      local txn = client:txn():create("/a", "")
+      for i = 1, 99 do
+        txn:create(("/a/%02d"):format(i), ""):create(("/a/%02d/x"):format(i), "")
+      end
+      expect.ok(txn:commit())
+      local rivals = {}
+      for i, rival in ipairs { client, h:open(), h:open() } do
+        rivals[i] = require "moonwatch".spawn(function()
+          if i == 3 then
+            return rival:create("/a/50/new", "")
+          end
+          return rival:delete("/a", { recursive = true })
+        end)
+      end
+      for i, task in ipairs(rivals) do
+        local _, done, err = task:join()
+        assert.is_truthy(done or err.code == "not_found" or i == 3, tostring(err))
+      end
+      local again, err = client:delete("/a", { recursive = true })
+      assert.is_truthy(again or err.code == "not_found", tostring(err))
+      expect.failure("not_found", client:get("/a", { fresh = true }))
+    end)
+
     it("recursive fails with not_found when absent", function()
       expect.failure("not_found", client:delete("/a", { recursive = true }))
     end)
