@@ -9,13 +9,17 @@ cjson.encode_keep_buffer(false)
 
 local M = { null = cjson.null }
 
+-- lua-cjson writes "/" as "\/", which is right and unpleasant to read in paths; its setting against that is newer than
+-- Debian's. Each backslash of JSON text begins an escape, so they are looked at one by one.
+local slash = { ["/"] = "/" }
+
 --- Raises when there is no JSON for `value`.
 function M.encode(value)
     local text, err = cjson.encode(value)
     if not text then
         error(("bad argument 'value' to 'json.encode': %s"):format(err), 2)
     end
-    return text
+    return (text:gsub("\\(.)", slash))
 end
 
 --- The value, or nil and what is wrong where.

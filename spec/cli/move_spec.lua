@@ -28,6 +28,13 @@ describe("export and import", function()
     assert.matches("0 created, 0 replaced, 4 the same already", p:read "err")
   end)
 
+  it("of one part take that path and what is below it", function()
+    p:ok { "put", "/a/b", "1" }
+    p:ok { "put", "/ab", "2" }
+    assert.equal('{"path":"/a","value":""}\n{"path":"/a/b","value":"1"}\n', p:ok { "export", "/a" })
+    assert.equal(4, (p:run { "export", "/absent" }))
+  end)
+
   it("write nothing in a dry run, and say what would be done", function()
     p:write("dump", '{"path":"/a","value":"1"}\n{"path":"/a/b","value":"2"}\n')
     local code, out = copy { "--dry-run", "dump" }

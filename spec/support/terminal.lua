@@ -33,6 +33,9 @@ function Terminal:start(command)
   tmux(self, ("new-session -d -s main -x 100 -y 40 %s"):format(quote(script)))
 end
 
+--- Everything that appears from now on goes into the file `name` as well: also what is overwritten at once.
+function Terminal:record(name) tmux(self, ("pipe-pane -t main %s"):format(quote("cat >" .. name))) end
+
 --- Text as it is; `key` for those with names: Enter, Tab, C-c, C-d, Up.
 function Terminal:type(text) tmux(self, "send-keys -t main -l " .. quote(text)) end
 function Terminal:key(name) tmux(self, "send-keys -t main " .. name) end

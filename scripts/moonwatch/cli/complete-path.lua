@@ -43,9 +43,9 @@ local function argument_at(command, index)
         index = index - argument._maxargs
     end
 end
+
 --- What the last of `words` is an argument of, and the options of `words` that say which registry; nil when the last is
 --- something else: an option, the value of one, or what stands behind "--".
---- is something else: an option, an option's value, or what stands behind "--".
 ---@param command table     of argparse
 ---@param words string[]    behind the command's name
 ---@return string? argument

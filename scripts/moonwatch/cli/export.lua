@@ -14,6 +14,8 @@ function M.configure(command)
     client.options(command)
 end
 
+local lot = 100 -- lines written at once
+
 --- A line of the export, without its end.
 ---@param entry moonwatch.Entry
 ---@return string
@@ -29,7 +31,7 @@ end
 local function entries(registry, path)
     local list = client.need(registry:list(path, { fresh = true }))
     if path ~= "/" then
-        table.insert(list, 1, client.need(registry:get(path)))
+        table.insert(list, 1, (client.need(registry:get(path))))
     end
     return list
 end
@@ -38,15 +40,19 @@ function M.run(args)
     return client.with(args, nil, function(registry)
         local list = entries(registry, client.path(args.path))
         local progress, finish = show.progress(args, "exported", #list)
-        local written, skipped = 0, 0
+        local written, skipped, lines = 0, 0, {}
         for i, entry in ipairs(list) do
             if entry.owner then
                 skipped = skipped + 1
             else
                 written = written + 1
-                show.write(M.line(entry) .. "\n")
+                lines[#lines + 1] = M.line(entry) .. "\n"
             end
-            progress(i)
+            if #lines == lot or i == #list then
+                show.write(table.concat(lines))
+                lines = {}
+                progress(i)
+            end
         end
         finish()
         show.remark(args, "%d entries; %d ephemerals left out", written, skipped)

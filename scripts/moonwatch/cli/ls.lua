@@ -37,13 +37,7 @@ local function text_of(args, registry, path)
 end
 
 function M.run(args)
-    return client.with(args, nil, function(registry)
-        local path = client.path(args.path)
-        if args.watch then
-            return show.follow(registry, path, function() return text_of(args, registry, path) end)
-        end
-        show.write(text_of(args, registry, path))
-    end)
+    return show.below(args, function(registry, path) return text_of(args, registry, path) end)
 end
 
 return M

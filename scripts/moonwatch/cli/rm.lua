@@ -16,16 +16,40 @@ function M.configure(command)
     client.options(command, { yes = "Do not ask." })
 end
 
-local function question(registry, path)
-    local count = #client.need(registry:list(path))
-    return count, ("remove %s and %d entr%s below it"):format(path, count, count == 1 and "y" or "ies")
+local most = 200 -- of one txn
+
+-- All of `list`, leaves first, a txn for each lot, so that somebody who waits sees it go on. What others change
+-- meanwhile is left to the one call that ends it.
+local function remove_below(registry, args, path, list)
+    local progress, finish = show.progress(args, "removed", #list)
+    local shown <close> = setmetatable({}, { __close = finish }) -- luacheck: ignore 211
+    for from = #list, 1, -most do
+        local txn = registry:txn()
+        if args.if_version then
+            txn:check(path, { version = args.if_version })
+        end
+        for i = from, math.max(1, from - most + 1), -1 do
+            txn:delete(list[i].path)
+        end
+        local done, err = txn:commit()
+        if not done then
+            return err.code == "not_found" or err.code == "not_empty" or nil, err
+        end
+        progress(math.min(#list, #list - from + most))
+    end
+    return true
 end
 
 local function remove(registry, args, path)
-    if args.recursive then
-        local count, text = question(registry, path)
-        if count > 0 and not show.confirm(args, text) then
+    local list = args.recursive and client.need(registry:list(path)) or {}
+    if #list > 0 then
+        if not show.confirm(args, ("remove %s and %d entr%s below it"):format(path, #list,
+            #list == 1 and "y" or "ies")) then
             return cli.exit.usage
+        end
+        local done, err = remove_below(registry, args, path, list)
+        if not done then
+            return client.fail(err)
         end
     end
     local removed, err = registry:delete(path, { version = args.if_version, recursive = args.recursive or nil })

@@ -95,6 +95,19 @@ function M.follow(registry, path, text_of)
     return client.fail(over)
 end
 
+--- Print `text_of(path)` of the path that `args` names, once or, with -w, again with each change below it.
+---@param args table
+---@param text_of fun(registry: moonwatch.Registry, path: string): string
+function M.below(args, text_of)
+    return client.with(args, nil, function(registry)
+        local path = client.path(args.path)
+        if args.watch then
+            return M.follow(registry, path, function() return text_of(registry, path) end)
+        end
+        M.write(text_of(registry, path))
+    end)
+end
+
 --- The same for what cannot be subscribed to: looked up each second.
 function M.poll(text_of)
     local show = repeater(text_of)
@@ -121,21 +134,23 @@ function M.confirm(args, question)
     return agreed
 end
 
---- Counts on standard error while something long goes on, where somebody looks at it.
----@return fun(done: integer), fun()
+--- Counts on standard error while something long goes on, where somebody looks at it and at nothing else.
+---@return fun(done: integer) progress
+---@return fun() finish     takes the line away
 function M.progress(args, what, total)
-    local _, _, terminal = edit().is_terminal()
-    if args.quiet or not terminal then
+    local _, output, terminal = edit().is_terminal()
+    if args.quiet or not terminal or what == "exported" and output then
         return function() end, function() end
     end
-    local last = 0
+    local time = require("moonwatch.system").time -- mw.now may stand still within one turn of the loop
+    local last
     return function(done)
-        if core.now() - last > 0.1 then
-            last = core.now()
+        if not last or time() - last > 0.1 then
+            last = time()
             io.stderr:write(("\r%s %d of %d"):format(what, done, total))
         end
     end, function()
-        io.stderr:write "\r\27[K"
+        io.stderr:write(last and "\r\27[K" or "")
     end
 end
 
