@@ -471,6 +471,13 @@ static int registry_session(lua_State *L) {
     return 1;
 }
 
+static int registry_server(lua_State *L) {
+    const mw_lua_registry *registry = mw__lua_check_registry(L, "server");
+    const char *server = registry->registry ? mw_registry_server(registry->registry) : "";
+    lua_pushstring(L, *server ? server : NULL);
+    return 1;
+}
+
 static int registry_deadline(lua_State *L) {
     const mw_lua_registry *registry = mw__lua_check_registry(L, "deadline");
     mw_time end = registry->registry && !registry->abandoned ? mw_registry_deadline(registry->registry) : 0;
@@ -524,10 +531,10 @@ void mw__lua_registry_methods(lua_State *L, const luaL_Reg *methods) {
 }
 
 void mw__lua_registry_open(lua_State *L) {
-    static const luaL_Reg methods[] = {{"close", registry_close},       {"abandon", registry_abandon},
-                                       {"state", registry_state},       {"session", registry_session},
-                                       {"deadline", registry_deadline}, {"stats", registry_stats},
-                                       {"handles", registry_handles},   {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"close", registry_close},     {"abandon", registry_abandon}, {"state", registry_state},
+        {"session", registry_session}, {"server", registry_server},   {"deadline", registry_deadline},
+        {"stats", registry_stats},     {"handles", registry_handles}, {NULL, NULL}};
     static const luaL_Reg meta[] = {
         {"__gc", registry_gc}, {"__close", registry_scope_end}, {"__tostring", registry_tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"open", core_open},

@@ -221,6 +221,7 @@ void mw__session_opened(mw_registry *registry, const mw_session_info *info) {
     if (in_session(session) && !resumed)
         lose(registry, MW_ESESSION_LOST, "the server gave us a new session");
     session->info = *info;
+    (void)snprintf(session->server, sizeof session->server, "%.*s", MW_STR_FMT(info->server));
     session->info.server = (mw_str){0};
     if (!session->confirmed)
         session->confirmed = mw_host_now(registry->host);
@@ -267,6 +268,10 @@ mw_state mw_registry_state(const mw_registry *registry) {
 
 mw_session_id mw_registry_session(const mw_registry *registry) {
     return in_session(&registry->session) ? registry->session.info.id : 0;
+}
+
+const char *mw_registry_server(const mw_registry *registry) {
+    return in_session(&registry->session) ? registry->session.server : "";
 }
 
 mw_time mw_registry_deadline(const mw_registry *registry) {

@@ -87,6 +87,10 @@ static const char *server(mw_sql_db *db) {
     return db->where;
 }
 
+static const char *product(mw_sql_db *db) {
+    return db->server.version;
+}
+
 const mw_sql_driver mw_mysql_driver = {
     .name = "mysql",
     .dialect =
@@ -134,4 +138,5 @@ const mw_sql_driver mw_mysql_driver = {
     .woken = woken,
     .interrupt = mw_mysql_interrupt,
     .server = server,
+    .product = product,
 };

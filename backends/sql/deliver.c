@@ -242,10 +242,8 @@ static void on_connected(mw_conn *conn, const mw__sql_job *job) {
     conn->generation = job->generation;
     conn->session = job->session;
     conn->connected = true;
-    mw_session_info info = {.id = job->session,
-                            .timeout = conn->worker.timeout,
-                            .resumed = job->resumed,
-                            .server = mw_str_of(conn->worker.driver->server(conn->worker.db))};
+    mw_session_info info = {
+        .id = job->session, .timeout = conn->worker.timeout, .resumed = job->resumed, .server = mw_str_of(job->server)};
     memcpy(info.secret, job->secret, MW_SECRET_SIZE);
     if (!mw_timer_armed(&conn->renew))
         (void)mw_timer_start(conn->host, &conn->renew, conn->worker.heartbeat);

@@ -193,6 +193,9 @@ struct mw_sql_driver {
     mw_sql_changed_fn *changed;           /* optional */
     mw_sql_interrupt_fn *interrupt;       /* required */
     const char *(*server)(mw_sql_db *db); /* required: where, for people ("127.0.0.1:3306/moonwatch"); no secret */
+
+    /* Required: what the server calls itself ("10.11.6-MariaDB"). On the connection thread, while connected. */
+    const char *(*product)(mw_sql_db *db);
 };
 
 /* ---- What a plug-in uses of this layer -----------------------------------------------------------------------------

@@ -86,6 +86,7 @@ struct mw__sql_job {
 
     mw_session_id session; /* END, CONNECTED */
     unsigned char secret[MW_SECRET_SIZE];
+    char server[256]; /* CONNECTED: for people */
     void (*done)(void *arg, int status, const mw_error *detail);
     void *done_arg;
 

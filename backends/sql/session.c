@@ -1,4 +1,6 @@
 /* Our session: opened, renewed, ended; and whether the registry is still the one that we know. */
+#include <stdio.h>
+
 #include "worker.h"
 
 static void fill(mw__sql_worker *worker, unsigned char *bytes, size_t len) {
@@ -154,6 +156,8 @@ static int report_connected(mw__sql_worker *worker, bool resumed, mw_time sent_a
     memcpy(note->secret, worker->secret, MW_SECRET_SIZE);
     note->resumed = resumed;
     note->sent_at = sent_at;
+    (void)snprintf(note->server, sizeof note->server, "%s, %s", worker->driver->server(worker->db),
+                   worker->driver->product(worker->db));
     mw__sql_reply(worker->channel, note);
     return MW_OK;
 }

@@ -83,6 +83,10 @@ static const char *server(mw_sql_db *db) {
     return db->path;
 }
 
+static const char *product(mw_sql_db *db) {
+    return sqlite3_libversion(); /* of the library that is loaded now */
+}
+
 const mw_sql_driver mw__sqlite_driver = {
     .name = "sqlite",
     .dialect =
@@ -122,6 +126,7 @@ const mw_sql_driver mw__sqlite_driver = {
     .changed = mw__sqlite_changed,
     .interrupt = interrupt,
     .server = server,
+    .product = product,
 };
 
 const mw_requirement mw__sqlite_options[] = {

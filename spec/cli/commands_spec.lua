@@ -87,6 +87,16 @@ describe("the commands", function()
     end
   end)
 
+  it("doctor names the server that answers, beside our library", function()
+    local found = {}
+    for _, row in ipairs(json.decode(p:ok { "doctor", "-o", "json" })) do
+      found[row.check] = row.found
+    end
+    assert.matches("%d+%.%d+", found.library)
+    assert.matches(({ sqlite = "%.db, 3%.%d+", mysql = "^[^ ]+:%d+/[^ ]+, %d+%.%d+", zookeeper = "^[%d.]+:%d+, " })
+      [os.getenv "MOONWATCH_SPEC_BACKEND"], found.server)
+  end)
+
   it("work below a namespace", function()
     p:ok { "put", "-n", "/app", "/a", "1" }
     assert.equal("1", p:ok { "get", "/app/a" })

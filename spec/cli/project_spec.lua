@@ -47,6 +47,7 @@ describe("a project", function()
       assert.equal("ok", found["sqlite " .. check].result, check)
     end
     assert.matches("one machine", found["sqlite fitness"].advice)
+    assert.matches("r%.db, 3%.%d+", found["sqlite server"].found)
     if found["zookeeper reachable"] then
       assert.equal("fail", found["zookeeper reachable"].result)
       assert.matches("is the server running", found["zookeeper reachable"].advice)

@@ -77,6 +77,10 @@ typedef struct mw_connection_event {
 mw_state mw_registry_state(const mw_registry *registry);
 mw_session_id mw_registry_session(const mw_registry *registry);
 
+/* Who serves the present session, for people: where, and what it calls itself where the backend knows that
+ * ("127.0.0.1:3306/app, 10.11.6-MariaDB"). "" when there is none. Borrowed until the next turn of the loop. */
+const char *mw_registry_server(const mw_registry *registry);
+
 /* When, on the host's clock, the present session must be treated as lost unless another renewal is confirmed before: a
  * little before the server lets anyone else in. 0 when there is no session. */
 mw_time mw_registry_deadline(const mw_registry *registry);

@@ -99,6 +99,17 @@ local function try_rights(add, registry)
     clock(add, entry, before, after)
 end
 
+-- ZooKeeper's protocol does not say which version answers; its four-letter word `srvr` does, where it is allowed.
+local function who_serves(add, options, registry)
+    local server = registry:server() or "unknown"
+    if options.backend ~= "zookeeper" then
+        return add("server", "ok", server, "")
+    end
+    local host, port = server:match "^(.*):(%d+)$"
+    add("server", "ok", server .. ", version unknown",
+        host and ("`echo srvr | nc %s %s` tells the version"):format(host, port) or "")
+end
+
 local function examine(options, add)
     local info, err = core.backend_info(options.backend)
     if not info then
@@ -113,6 +124,7 @@ local function examine(options, add)
     end
     local open <close> = registry
     add("reachable", "ok", ("connected in %.1f ms"):format(took * 1000), "")
+    who_serves(add, options, open)
     try_rights(add, open)
 end
 

@@ -237,6 +237,9 @@ function Listener:close() end
 function Registry:state() end
 ---@return integer?
 function Registry:session() end
+--- Who serves the session: where, and what it calls itself where the backend knows; nil without a session.
+---@return string?
+function Registry:server() end
 --- When, on the clock of `mw.now`, the session must be treated as lost unless it is renewed before; nil without one.
 ---@return number?
 function Registry:deadline() end

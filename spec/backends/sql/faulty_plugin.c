@@ -200,6 +200,10 @@ static const char *server(mw_sql_db *db) {
     return real->server(of(db)->real);
 }
 
+static const char *product(mw_sql_db *db) {
+    return real->product(of(db)->real);
+}
+
 /* ---- The plug-in ---------------------------------------------------------------------------------------------------
  */
 
@@ -256,5 +260,6 @@ const mw_backend *mw_backend_plugin(void) {
     driver.changed = changed;
     driver.interrupt = interrupt;
     driver.server = server;
+    driver.product = product;
     return &backend;
 }
