@@ -18,7 +18,7 @@ typedef struct mw__session {
     mw_state state;
     mw_session_info info; /* `server` is kept beside it */
     char server[256];
-    mw_time confirmed;    /* send time of the last renewal that the authority confirmed; 0 = none yet */
+    mw_time confirmed; /* send time of the last renewal that the authority confirmed; 0 = none yet */
     mw_timer deadline;
     mw__past_session *past;
     size_t past_count;
