@@ -22,7 +22,7 @@
  *   silence               "ok MS": how long a connection had brought no byte when its client left it, of the last that
  *                         was left since `freeze` or `half-open`; 0 = none was
  *   session               ZooKeeper frames: "ok ID PASSWORD", both in hexadecimal, of the last handshake
- *   stats                 "ok accepted A open O bytes-up U bytes-down D dropped N"
+ *   stats                 "ok accepted A open O bytes-up U bytes-down D dropped N resets R"
  *
  * What looks into the stream changes nothing of it, so any protocol may pass. */
 #include <uv.h>
@@ -79,7 +79,7 @@ struct proxy {
     losses losses;
     char instead[480];     /* TEXT|OTHER, "" = nothing is asked instead */
     unsigned long silence; /* ms that the client of the last connection left bore; 0 = none was left since the fault */
-    unsigned long accepted, open, up, down, dropped;
+    unsigned long accepted, open, up, down, dropped, resets;
     char line[512];
     size_t line_len;
 };
@@ -120,6 +120,7 @@ static void end_link(link *l, bool rudely) {
 }
 
 static void reset_all(proxy *p) {
+    p->resets++;
     for (link *l = p->links, *next; l; l = next) {
         next = l->next;
         end_link(l, true);
@@ -376,8 +377,8 @@ static void command(proxy *p, const char *line) {
     if (!obey(p, line))
         printf("error %s\n", line);
     else if (strncmp(line, "stats", 5) == 0)
-        printf("ok accepted %lu open %lu bytes-up %lu bytes-down %lu dropped %lu\n", p->accepted, p->open, p->up,
-               p->down, p->dropped);
+        printf("ok accepted %lu open %lu bytes-up %lu bytes-down %lu dropped %lu resets %lu\n", p->accepted, p->open,
+               p->up, p->down, p->dropped, p->resets);
     else if (strncmp(line, "session", 7) == 0)
         print_session(&p->losses);
     else if (strncmp(line, "silence", 7) == 0)

@@ -41,7 +41,7 @@ static void leader_dies_with_writes_in_flight(void) {
     node n;
     observer o;
     world_begin(&w);
-    node_open(&w, &n, "n", world_servers(), 20000);
+    node_open(&w, &n, "n", world_servers(), 30000);
     observer_start(&n, &o, "o", "/w", MW_DEPTH_CHILDREN);
     work_create(&n, &before, false);
     CHECK(world_until(&w, work_done, &before));
@@ -55,7 +55,7 @@ static void leader_dies_with_writes_in_flight(void) {
         CHECK_INT(works[i].status, MW_OK);
     CHECK_INT(n.lost, 0);
     CHECK_INT(servers_tell("up %d", leader), 0);
-    CHECK_INT(servers_tell("wait"), 0);
+    CHECK(servers_wait(&w));
     o.expected = world_final(&n, "/w");
     CHECK(world_until(&w, observer_caught_up, &o));
     mw_unsubscribe(o.subscription);
@@ -73,7 +73,7 @@ static void servers_restarted_in_turn_lose_nothing(void) {
     holder h;
     work guarded;
     world_begin(&w);
-    node_open(&w, &n, "n", world_servers(), 20000);
+    node_open(&w, &n, "n", world_servers(), 30000);
     observer_start(&n, &o, "o", "/w", MW_DEPTH_CHILDREN);
     holder_ask(&n, &h, "/lock", false);
     CHECK(world_until(&w, holder_has, &h));
@@ -82,7 +82,7 @@ static void servers_restarted_in_turn_lose_nothing(void) {
         for (int i = 0; i < WORKS / 10; i++)
             work_create(&n, &works[set.count++], i % 2);
         CHECK_INT(servers_tell("up %d", server), 0);
-        CHECK_INT(servers_tell("wait"), 0);
+        CHECK(servers_wait(&w));
         CHECK(world_until(&w, works_done, &set));
     }
     for (size_t i = 0; i < set.count; i++)
@@ -116,7 +116,7 @@ static void a_minority_serves_nobody(void) {
     CHECK(!works_done(&set));
     CHECK_INT(servers_tell("up 1"), 0);
     CHECK_INT(servers_tell("up 2"), 0);
-    CHECK_INT(servers_tell("wait"), 0);
+    CHECK(servers_wait(&w));
     CHECK(world_until(&w, works_done, &set));
     for (int i = 0; i < 4; i++)
         CHECK_INT(works[i].status, MW_OK);
@@ -144,7 +144,7 @@ static void all_down_and_back(void) {
         work_create(&n, &works[i], false);
     for (int i = 1; i <= 3; i++)
         CHECK_INT(servers_tell("up %d", i), 0);
-    CHECK_INT(servers_tell("wait"), 0);
+    CHECK(servers_wait(&w));
     CHECK(world_until(&w, works_done, &set));
     for (int i = 10; i < 20; i++)
         CHECK_INT(works[i].status, MW_OK);

@@ -34,6 +34,24 @@ int servers_tell(const char *format, ...) {
     return system(command);
 }
 
+static bool has_ended(void *arg) {
+    int status = 0;
+    pid_t *pid = arg;
+    if (waitpid(*pid, &status, WNOHANG) != *pid)
+        return false;
+    *pid = WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+    return true;
+}
+
+bool servers_wait(world *w) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl(getenv("ZK_CTL"), getenv("ZK_CTL"), "wait", getenv("ZK_DIR"), (char *)NULL);
+        _exit(127);
+    }
+    return world_until(w, has_ended, &pid) && pid == 0;
+}
+
 int servers_leader(void) {
     char command[256], line[16] = "";
     snprintf(command, sizeof command, "%s leader %s", getenv("ZK_CTL"), getenv("ZK_DIR"));

@@ -18,14 +18,16 @@ void world_join(world *w, const char *history_path) {
     if (mw_uv_host_new(NULL, log_line, NULL, &w->host, &err) != MW_OK)
         abort();
     snprintf(w->history_path, sizeof w->history_path, "%s", history_path);
+    snprintf(w->name_space, sizeof w->name_space, "/%.30s", strrchr(w->history_path, '.') + 1);
     w->history = fopen(w->history_path, "ae");
     if (!w->history || setvbuf(w->history, NULL, _IOLBF, 512) != 0)
         abort();
 }
 
 void world_begin(world *w) {
+    static int cases;
     char path[sizeof w->history_path];
-    snprintf(path, sizeof path, "/tmp/moonwatch-history.%ld", (long)getpid());
+    snprintf(path, sizeof path, "/tmp/moonwatch-history.%ld-%d", (long)getpid(), ++cases);
     (void)unlink(path);
     world_join(w, path);
 }
@@ -84,8 +86,7 @@ bool world_until(world *w, bool (*condition)(void *arg), void *arg) {
 static void state_changed(void *arg, const mw_connection_event *event) {
     node *n = arg;
     n->state = event->state;
-    if (n->state_count < NODE_STATES)
-        n->states[n->state_count++] = event->state;
+    n->seen[event->state]++;
     n->lost += event->state == MW_LOST;
     if (getenv("WORLD_LOG"))
         fprintf(stderr, "# %s is %s (%s)\n", n->name, mw_state_text(event->state), event->reason);
@@ -103,8 +104,12 @@ void node_open(world *w, node *n, const char *name, const char *servers, int ses
         printf("Bail out! %s\n", err.message);
         exit(EXIT_FAILURE);
     }
-    mw_registry_config config = {
-        .host = w->host, .backend = backend, .options = options, .name = name, .op_timeout = 45 * MW_SECOND};
+    mw_registry_config config = {.host = w->host,
+                                 .backend = backend,
+                                 .options = options,
+                                 .name = name,
+                                 .name_space = w->name_space,
+                                 .op_timeout = 45 * MW_SECOND};
     CHECK_INT(mw_registry_open(&config, &n->registry, &err), MW_OK);
     n->listener = mw_listen(n->registry, state_changed, n);
     CHECK(world_until(w, node_is_connected, n));
@@ -139,8 +144,5 @@ bool node_is_lost(void *arg) {
 }
 
 int node_saw(const node *n, mw_state state) {
-    int count = 0;
-    for (int i = 0; i < n->state_count; i++)
-        count += n->states[i] == state;
-    return count;
+    return n->seen[state];
 }

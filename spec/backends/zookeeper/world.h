@@ -11,12 +11,10 @@
 
 #include "support/check.h"
 
-#define NODE_STATES 64
-
 typedef struct world {
     mw_host *host;
     FILE *history;
-    char history_path[64];
+    char history_path[64], name_space[32]; /* of its own: what a failed case left stays with it */
     int writes;
 } world;
 
@@ -25,8 +23,8 @@ typedef struct node {
     char name[16];
     mw_registry *registry;
     mw_listener *listener;
-    mw_state state, states[NODE_STATES];
-    int state_count, lost, closed;
+    mw_state state;
+    int seen[MW_CLOSED + 1], lost, closed; /* how often each state was */
 } node;
 
 /* The world lives for one case; `world_end` judges the history when there is one. A second process joins it by the path
@@ -101,6 +99,7 @@ bool observer_caught_up(void *arg);            /* it shows `expected` entries */
 const char *world_servers(void);
 int world_port(int server);                                                      /* client port of server 1, 2, ... */
 int servers_tell(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a command of zookeeper_server.sh */
+bool servers_wait(world *w); /* until all of them serve; the loop goes on meanwhile, or sessions would be lost */
 int servers_leader(void);
 
 typedef struct proxy {

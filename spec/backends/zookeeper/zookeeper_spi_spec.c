@@ -23,7 +23,7 @@ static void begin(mw_host **ret_host, const mw_backend **ret_backend, const mw_o
     snprintf(world.servers, sizeof world.servers, "%s/spi/%ld-%d", servers ? servers : "", (long)getpid(),
              ++world.cases);
     world.options[0] = (mw_option){"servers", world.servers};
-    world.options[1] = (mw_option){"session_timeout_ms", "2000"};
+    world.options[1] = (mw_option){"session_timeout_ms", "8000"};
     if (!servers || mw_backend_find("zookeeper", NULL, &world.backend, &err) != MW_OK ||
         mw_uv_host_new(NULL, NULL, NULL, &world.host, &err) != MW_OK) {
         printf("Bail out! %s\n", servers ? err.message : "ZK_SERVERS is not set");
