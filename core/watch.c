@@ -135,14 +135,17 @@ static void on_failed(mw_feed *feed, int status, const mw_error *detail) {
 
 static void on_entry(mw_feed *feed, const mw_entry *entry) {
     mw__watch *watch = mw_container(feed, mw__watch, feed);
+    if (watch->failure)
+        return;
     mw__node *before = NULL;
     const mw__node *now = NULL;
     int change = mw__view_tell(&watch->view, entry, &before, &now);
     if (change == MW__UNCHANGED)
         return;
-    if (change < 0) {
-        mw_log(watch->registry->host, MW_LOG_ERROR, "watch", "out of memory: the change of %.*s is not shown",
-               MW__SHOWN(entry->path));
+    if (change < 0) { /* what is shown is not what is there any more, and nobody would say so */
+        mw_error why;
+        (void)mw_fail(&why, change, "out of memory: the change of %.*s is not shown", MW__SHOWN(entry->path));
+        fail_watch(watch, change, &why);
         return;
     }
     begin_telling(watch);
@@ -160,6 +163,8 @@ static void on_entry(mw_feed *feed, const mw_entry *entry) {
 
 static void on_gone(mw_feed *feed, mw_str path, int64_t revision) {
     mw__watch *watch = mw_container(feed, mw__watch, feed);
+    if (watch->failure)
+        return;
     mw__node *node = mw__view_remove(&watch->view, path, revision);
     if (!node)
         return;
@@ -171,6 +176,8 @@ static void on_gone(mw_feed *feed, mw_str path, int64_t revision) {
 static void on_synced(mw_feed *feed, int64_t revision) {
     mw__watch *watch = mw_container(feed, mw__watch, feed);
     size_t cursor = 0;
+    if (watch->failure)
+        return;
     begin_telling(watch);
     for (mw__node *node; (node = mw__view_take_stale(&watch->view, &cursor));)
         tell_removed(watch, node, revision);

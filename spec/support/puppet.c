@@ -56,7 +56,7 @@ static bool cancel(mw_conn *conn, mw_request *request) {
 }
 
 static int watch(mw_conn *conn, mw_feed *feed) {
-    (void)of(conn);
+    of(conn)->feed = feed;
     return MW_OK;
 }
 

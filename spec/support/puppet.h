@@ -19,6 +19,7 @@ typedef struct spec_puppet {
     size_t request_count;
     mw_ticket *tickets[PUPPET_ROOM];
     size_t ticket_count;
+    mw_feed *feed;                                                /* the last that was started */
     void (*ended)(void *arg, int status, const mw_error *detail); /* of the last end_session */
     void *ended_arg;
     unsigned calls;         /* of any slot */
