@@ -9,6 +9,12 @@ local M = {}
 local function registry_proxy(engine)
     return setmetatable({}, {
         __name = "moonwatch.Registry",
+        __tostring = function()
+            local registry = engine.registry
+            local server = registry and registry:server()
+            return ("moonwatch.Registry: %s, %s%s"):format(engine.backend or "not chosen yet",
+                registry and registry:state() or "not open", server and ", " .. server or "")
+        end,
         __index = function(proxy, name)
             local function method(_, ...)
                 local registry = engine:await_registry()

@@ -91,7 +91,7 @@ end
 
 local function unknown(name)
     local hint = require("moonwatch.suggest").hint(name, M.commands)
-    M.complain("there is no command '%s'%s; moonwatch --help lists them", name, hint)
+    M.complain("there is no command '%s'%s `moonwatch --help` lists them", name, hint == "" and ";" or hint)
     return M.exit.usage
 end
 

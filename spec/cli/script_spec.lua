@@ -12,6 +12,8 @@ describe("moonwatch shell", function()
 
   it("runs -e, a file, and standard input, without colour", function()
     assert.equal("2\n", p:ok { "shell", "-e", "1 + 1" })
+    assert.matches("^moonwatch.Registry: sqlite, connected, [^ ]*, 3%.%d", p:ok { "shell", "-e",
+      "repeat mw.sleep(0.001) until mw.registry:server() return mw.registry" })
     p:write("a.lua", "x = 20\nprint(x,\n  'two lines')\n")
     assert.equal("20\ttwo lines\n", p:ok { "shell", "a.lua" })
     local out = p:ok { "shell", input = "mw.registry:put('/a', 'v').path\nls /\nfor i = 1, 2 do\n print(i)\nend\n" }

@@ -138,8 +138,8 @@ end
 ---@return fun(done: integer) progress
 ---@return fun() finish     takes the line away
 function M.progress(args, what, total)
-    local _, output, terminal = edit().is_terminal()
-    if args.quiet or not terminal or what == "exported" and output then
+    local _, out, terminal = edit().is_terminal()
+    if args.quiet or not terminal or what == "exported" and out then
         return function() end, function() end
     end
     local time = require("moonwatch.system").time -- mw.now may stand still within one turn of the loop

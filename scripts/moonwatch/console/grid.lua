@@ -3,10 +3,36 @@ local colour = require "moonwatch.console.colour"
 
 local M = {}
 
--- Columns that a text takes on the screen: characters, near enough.
-local function width_of(text)
+-- Characters that take two columns (Unicode's East Asian Width W and F, in large), and those that take none.
+local wide = {
+    { 0x1100, 0x115F }, { 0x2E80, 0x303E }, { 0x3041, 0xA4CF }, { 0xAC00, 0xD7A3 }, { 0xF900, 0xFAFF },
+    { 0xFE30, 0xFE6F }, { 0xFF00, 0xFF60 }, { 0xFFE0, 0xFFE6 }, { 0x1F300, 0x1F64F }, { 0x1F900, 0x1FAFF },
+    { 0x20000, 0x3FFFD },
+}
+local none = { { 0x0300, 0x036F }, { 0x200B, 0x200F }, { 0xFE00, 0xFE0F } }
+
+local function within(ranges, code)
+    for _, range in ipairs(ranges) do
+        if code >= range[1] and code <= range[2] then
+            return true
+        end
+    end
+    return false
+end
+
+--- Columns that a text takes on the screen.
+---@param text string
+---@return integer
+function M.width(text)
     local plain = colour.strip(text)
-    return utf8.len(plain) or #plain
+    if not plain:find "[\128-\255]" or not utf8.len(plain) then
+        return #plain
+    end
+    local columns = 0
+    for _, code in utf8.codes(plain) do
+        columns = columns + (within(wide, code) and 2 or within(none, code) and 0 or 1)
+    end
+    return columns
 end
 
 --- One line of it: no control characters, and at most `longest` columns.
@@ -29,15 +55,15 @@ end
 function M.render(titles, rows, colours)
     local widths = {}
     for column, title in ipairs(titles) do
-        widths[column] = width_of(title)
+        widths[column] = M.width(title)
         for _, row in ipairs(rows) do
-            widths[column] = math.max(widths[column], width_of(row[column]))
+            widths[column] = math.max(widths[column], M.width(row[column]))
         end
     end
     local function line(cells, paint)
         local parts = {}
         for column, cell in ipairs(cells) do
-            local padding = column < #cells and (" "):rep(widths[column] - width_of(cell)) or ""
+            local padding = column < #cells and (" "):rep(widths[column] - M.width(cell)) or ""
             parts[column] = (paint and colours:paint(paint, cell) or cell) .. padding
         end
         return (table.concat(parts, "  "):gsub("%s+$", ""))

@@ -129,7 +129,7 @@ end
 
 --- Lists of entries and nodes print as tables: their columns; nil when `value` is none.
 function M.columns_of(value)
-    local first = type(value) == "table" and value[1]
+    local first = type(value) == "table" and rawget(value, 1)
     if type(first) ~= "table" then
         return nil
     elseif first.path and first.version and first.created then

@@ -115,7 +115,10 @@ function M.about(what, mw, colours)
         return overview(found, colours)
     end
     local name = type(what) == "string" and what or M.names(mw)[what] or class_of(what)
-    if name and found[name] then
+    local method = name and found["Registry:" .. (name:match "^mw%.([%w_]+)$" or "")]
+    if method and found[name] and #found[name].text == 0 then -- the same on the engine's own registry
+        return show({ signature = found[name].signature, text = method.text }, colours)
+    elseif name and found[name] then
         return show(found[name], colours)
     end
     local names = name and similar(found, name) or {}

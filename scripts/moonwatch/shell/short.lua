@@ -57,13 +57,14 @@ M.forms.ls = {
         local names = need(session.registry:children(resolve(session, words[1])))
         local widest = 0
         for _, name in ipairs(names) do
-            widest = math.max(widest, utf8.len(name) or #name)
+            widest = math.max(widest, grid.width(grid.cell(name)))
         end
         local columns = math.max(1, session.width // (widest + 2))
         for i = 1, #names, columns do
             local line = {}
             for j = i, math.min(#names, i + columns - 1) do
-                line[#line + 1] = grid.cell(names[j]) .. (" "):rep(widest + 2 - (utf8.len(names[j]) or #names[j]))
+                local name = grid.cell(names[j])
+                line[#line + 1] = name .. (" "):rep(widest + 2 - grid.width(name))
             end
             session:print((table.concat(line):gsub("%s+$", "")))
         end
