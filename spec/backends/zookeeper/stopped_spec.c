@@ -86,6 +86,7 @@ static void hears_lost_before_it_writes_again(void) {
     holder h;
     work guarded;
     world_begin(&w);
+    world_share(&w);
     node_open(&w, &n, "rival", world_servers(), TIMEOUT_MS);
     observer_start(&n, &o, "o", "/w", MW_DEPTH_CHILDREN);
     process p = start_holder(&w);

@@ -12,7 +12,7 @@ static void log_line(void *arg, mw_log_level level, const char *component, const
         fprintf(stderr, "# %s: %s\n", component, line);
 }
 
-void world_join(world *w, const char *history_path) {
+static void open_world(world *w, const char *history_path) {
     mw_error err;
     *w = (world){0};
     if (mw_uv_host_new(NULL, log_line, NULL, &w->host, &err) != MW_OK)
@@ -20,7 +20,7 @@ void world_join(world *w, const char *history_path) {
     snprintf(w->history_path, sizeof w->history_path, "%s", history_path);
     snprintf(w->name_space, sizeof w->name_space, "/%.30s", strrchr(w->history_path, '.') + 1);
     w->history = fopen(w->history_path, "ae");
-    if (!w->history || setvbuf(w->history, NULL, _IOLBF, 512) != 0)
+    if (!w->history)
         abort();
 }
 
@@ -29,7 +29,17 @@ void world_begin(world *w) {
     char path[sizeof w->history_path];
     snprintf(path, sizeof path, "/tmp/moonwatch-history.%ld-%d", (long)getpid(), ++cases);
     (void)unlink(path);
-    world_join(w, path);
+    open_world(w, path);
+}
+
+void world_share(world *w) {
+    if (setvbuf(w->history, NULL, _IOLBF, 512) != 0)
+        abort();
+}
+
+void world_join(world *w, const char *history_path) {
+    open_world(w, history_path);
+    world_share(w);
 }
 
 void world_note(world *w, const char *format, ...) {

@@ -27,13 +27,16 @@ typedef struct node {
     int seen[MW_CLOSED + 1], lost, closed; /* how often each state was */
 } node;
 
-/* The world lives for one case; `world_end` judges the history when there is one. A second process joins it by the path
- * of its history, in which each line stands in the order in which it was noted; it leaves without judging. */
+/* The world lives for one case; `world_end` judges the history when there is one. */
 void world_begin(world *w);
-void world_join(world *w, const char *history_path);
-void world_leave(world *w);
 void world_end(world *w);
 void world_note(world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A second process joins the world by the path of its history, and leaves without judging. The first calls
+ * `world_share` when it begins: each line then stands in the file in the order in which it was noted. */
+void world_share(world *w);
+void world_join(world *w, const char *history_path);
+void world_leave(world *w);
 
 /* Run the loop until `condition(arg)` holds; false after a generous deadline. */
 bool world_until(world *w, bool (*condition)(void *arg), void *arg);
