@@ -32,6 +32,10 @@ void world_begin(world *w) {
     open_world(w, path);
 }
 
+void world_bare(world *w) {
+    w->name_space[0] = '\0';
+}
+
 void world_share(world *w) {
     if (setvbuf(w->history, NULL, _IOLBF, 512) != 0)
         abort();
@@ -118,7 +122,7 @@ void node_open(world *w, node *n, const char *name, const char *servers, int ses
                                  .backend = backend,
                                  .options = options,
                                  .name = name,
-                                 .name_space = w->name_space,
+                                 .name_space = *w->name_space ? w->name_space : NULL,
                                  .op_timeout = 45 * MW_SECOND};
     CHECK_INT(mw_registry_open(&config, &n->registry, &err), MW_OK);
     n->listener = mw_listen(n->registry, state_changed, n);

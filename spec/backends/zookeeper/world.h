@@ -32,6 +32,9 @@ void world_begin(world *w);
 void world_end(world *w);
 void world_note(world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Paths are as they stand on the server, for a world that other programs look into; otherwise each has a namespace. */
+void world_bare(world *w);
+
 /* A second process joins the world by the path of its history, and leaves without judging. The first calls
  * `world_share` when it begins: each line then stands in the file in the order in which it was noted. */
 void world_share(world *w);

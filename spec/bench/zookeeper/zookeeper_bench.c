@@ -233,6 +233,7 @@ static void all(void) {
     char servers[32];
     const char *only = getenv("ZK_BENCH");
     world_begin(&w);
+    world_bare(&w);
     make_members(&w);
     if (!only || strstr(only, "view"))
         bench_view(&w);
@@ -265,10 +266,12 @@ static void resident(void) {
     node n;
     observer o;
     world_begin(&w);
+    world_bare(&w);
     node_open(&w, &n, "view", world_servers(), 10000);
     observer_start(&n, &o, "view", "/bench/view", MW_DEPTH_CHILDREN);
     world_until(&w, observer_synced, &o);
     printf("%f\n", our_resident());
+    remove(w.history_path);
 }
 
 int main(int argc, char **argv) {
