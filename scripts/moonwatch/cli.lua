@@ -73,6 +73,10 @@ end
 function M.help(parser, name)
     for _, command in ipairs(parser._commands) do
         if command._name == name then
+            local examples = require("moonwatch.cli.examples")[name]
+            if examples then
+                command:epilog("Examples:\n   " .. table.concat(examples, "\n   "))
+            end
             return command:get_help()
         end
     end

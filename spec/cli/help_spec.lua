@@ -16,7 +16,7 @@ end
 
 local function options_of(name)
   local help, options = capture(("moonwatch %s --help"):format(name)), {}
-  for option in (help:match "Options:(.*)$" or ""):gmatch "%-%-[%l-]+" do
+  for option in (help:match "Options:(.*)$" or ""):gsub("\nExamples:.*", ""):gmatch "%-%-[%l-]+" do
     options[option] = true
   end
   return options, help
@@ -70,6 +70,25 @@ describe("every command", function()
     -- groff does not survive a preloaded AddressSanitizer
     local warnings = capture "moonwatch man | env -u LD_PRELOAD groff -man -Tutf8 -ww -z"
     assert.equal("", warnings)
+  end)
+
+  it("has no example that it would not take itself", function()
+    package.preload["moonwatch.child"] = function() return {} end -- only the program has it; nothing is started here
+    local cli = require "moonwatch.cli"
+    for name, examples in pairs(require "moonwatch.cli.examples") do
+      local _, text = options_of(name)
+      for _, example in ipairs(examples) do
+        assert.is_truthy(text:find(example, 1, true), example)
+        local words = {}
+        local plain = example:gsub("'[^']*'", "quoted"):gsub('"[^"]*"', "quoted"):gsub("%$%b()", "host")
+        for word in plain:match("moonwatch [^|<>)]+"):gmatch "%S+" do
+          words[#words + 1] = word
+        end
+        assert.equal(name, words[2])
+        local ok, err = cli.parser({ name }):pparse({ table.unpack(words, 2) })
+        assert.is_true(ok, ("%s: %s"):format(example, err))
+      end
+    end
   end)
 
   it("documents every exit code", function()

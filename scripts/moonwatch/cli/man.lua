@@ -38,6 +38,10 @@ local function command_section(out, command)
     end
     elements(out, command._arguments)
     elements(out, command._options)
+    local examples = require("moonwatch.cli.examples")[command._name]
+    if examples then
+        out[#out + 1] = ".PP\nExamples:\n.RS\n.nf\n" .. escape(table.concat(examples, "\n")) .. "\n.fi\n.RE"
+    end
 end
 
 local environment = {
