@@ -5,6 +5,7 @@
 #define CREATE2 15
 #define MULTI 14
 #define WORKS 60
+#define LONG 30000 /* ms: a server that is starved, not broken, is not left for its silence */
 
 typedef struct scene {
     world world;
@@ -51,7 +52,7 @@ static void scene_end(scene *s) {
 static void lose_reply(bool txn, bool ephemeral, int op) {
     static scene s;
     work before, lost;
-    scene_begin(&s, 6000);
+    scene_begin(&s, LONG);
     work_create(&s.near, &before, false); /* the parent exists, and is known */
     CHECK(world_until(&s.world, work_done, &before));
     proxy_tell(&s.proxy, "drop-reply 1 %d", op);
@@ -154,7 +155,7 @@ static void a_lost_lock_is_one_place_in_the_queue(void) {
     static scene s;
     holder first, lost;
     work guarded;
-    scene_begin(&s, 6000);
+    scene_begin(&s, LONG);
     holder_ask(&s.near, &first, "/lock", false);
     CHECK(world_until(&s.world, holder_has, &first));
     holder_release(&first); /* the lock's node exists, and is known */
@@ -184,7 +185,7 @@ static void what_no_packet_holds_is_not_sent(void) {
     static scene s;
     static char big[1048576];
     work before, large, largest;
-    scene_begin(&s, 30000); /* a starved server is not left for its silence */
+    scene_begin(&s, LONG);
     work_create(&s.near, &before, false);
     CHECK(world_until(&s.world, work_done, &before));
     unsigned long sent = proxy_stat(&s.proxy, "bytes-up");
@@ -205,7 +206,7 @@ static void a_break_among_many_writes(void) {
     static work works[WORKS];
     work_set set = {works, WORKS};
     work before;
-    scene_begin(&s, 6000);
+    scene_begin(&s, LONG);
     work_create(&s.near, &before, false);
     CHECK(world_until(&s.world, work_done, &before));
     proxy_tell(&s.proxy, "drop-reply %d", WORKS / 2);
@@ -222,7 +223,7 @@ static void delays_change_nothing(void) {
     static work works[WORKS];
     work_set set = {works, WORKS};
     observer near;
-    scene_begin(&s, 6000);
+    scene_begin(&s, LONG);
     proxy_tell(&s.proxy, "delay 5 40");
     observer_start(&s.near, &near, "near", "/w", MW_DEPTH_CHILDREN);
     start_works(&s.far, works);
@@ -251,7 +252,7 @@ static void resets_every_100_ms(void) {
     static work works[WORKS];
     work_set set = {works, WORKS};
     observer near;
-    scene_begin(&s, 6000);
+    scene_begin(&s, LONG);
     observer_start(&s.near, &near, "near", "/w", MW_DEPTH_CHILDREN);
     proxy_tell(&s.proxy, "reset-every 100");
     start_works(&s.near, works);
