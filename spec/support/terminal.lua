@@ -11,12 +11,12 @@ local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 ---@param p support.Program
 ---@return support.Terminal
 function Terminal.new(p)
-  return setmetatable({ p = p, socket = p.folder:gsub("[^%w]", "") }, Terminal)
+  return setmetatable({ p = p, socket = p.folder .. "/tmux" }, Terminal)
 end
 
 -- tmux itself does not survive a preloaded AddressSanitizer; what it starts gets it again (see start).
 local function tmux(self, arguments)
-  local command = ("cd %s && env -u LD_PRELOAD tmux -L %s -f /dev/null %s 2>&1"):format(self.p.folder, self.socket,
+  local command = ("cd %s && env -u LD_PRELOAD tmux -S %s -f /dev/null %s 2>&1"):format(self.p.folder, self.socket,
     arguments)
   local pipe <close> = assert(io.popen(command))
   return pipe:read "a"
