@@ -25,8 +25,8 @@ function Sqlite:options()
   return options
 end
 
---- Runs the shell with `statements` as its input, which may go on unless `whole`; `ended` in the result tells when it is
---- done.
+--- Runs the shell with `statements` as its input, to which more may be written unless it is `whole`; `ended` in the
+--- result tells when it is done.
 function Sqlite:shell(statements, whole)
   local shell = { stdin = uv.new_pipe(false), output = "" }
   local stdout = uv.new_pipe(false)
