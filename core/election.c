@@ -6,6 +6,8 @@
 #include "txn_rules.h"
 
 #define LEADER "/leader"
+
+/* Between two attempts, and between two terms: who resigns whenever it is elected must not keep the registry busy. */
 #define RETRY_DELAY (100 * MW_MS)
 
 typedef enum term { STANDING, WRITING_RECORD, LEADING, OUT } term;
@@ -16,7 +18,8 @@ struct mw_election {
     mw_lock *lock;
     mw_op *writing; /* the record, under way */
     term term;
-    mw_timer again; /* stand again after a failed attempt */
+    mw_timer again;  /* stand again, after a failed attempt or a resignation */
+    mw_time elected; /* when its last term began */
     const mw_election_events *events;
     void *arg;
     mw_str record;
@@ -78,6 +81,7 @@ static void on_record(void *arg, const mw_result *result) {
     election->writing = NULL;
     if (result->status == MW_OK) {
         election->term = LEADING;
+        election->elected = mw_host_now(election->registry->host);
         election->events->elected(election->arg, mw_lock_token(election->lock));
     } else if (result->status == MW_EEXISTS || result->status == MW_EUNKNOWN) {
         write_record(election); /* a predecessor's, or our own whose reply was lost: replaced */
@@ -221,7 +225,8 @@ int mw_election_resign(mw_election *election, mw_error *err) {
     withdraw_record(election);
     (void)mw_lock_release(election->lock, NULL);
     election->term = STANDING;
-    (void)mw_timer_start(election->registry->host, &election->again, 0);
+    mw_time due = election->elected + RETRY_DELAY, now = mw_host_now(election->registry->host);
+    (void)mw_timer_start(election->registry->host, &election->again, due > now ? due - now : 0);
     election->events->deposed(election->arg, &why); /* last: whoever hears it may free the election */
     return MW_OK;
 }

@@ -212,12 +212,34 @@ static void elects_one_leader_whose_record_is_readable(void) {
     CHECK(b.token > a.token);
     check_leader("second");
     mw_election_free(second);
-    cluster_pass(&space, MW_MS);
+    cluster_pass(&space, MW_SECOND);
     CHECK_INT(a.terms, 2); /* it queued again behind */
     check_leader("first");
     mw_election_free(first);
     cluster_pass(&space, MW_MS);
     close_two();
+}
+
+static mw_election *restless;
+
+static void resigns(void *arg, int64_t token) {
+    elected(arg, token);
+    CHECK_INT(mw_election_resign(restless, NULL), MW_OK);
+}
+
+/* Nobody else stands: without a pause it would be elected as often as the registry can. */
+static void who_resigns_at_once_does_not_keep_the_registry_busy(void) {
+    static const mw_election_events events = {.elected = resigns, .deposed = deposed, .failed = election_failed};
+    cluster_open(&space);
+    client_open(&space, NULL, &one);
+    spec_news news = {0};
+    CHECK_INT(mw_election_new(one.registry, S("/elect"), S("x"), &events, &news, &restless, NULL), MW_OK);
+    cluster_pass(&space, MW_SECOND);
+    CHECK(news.terms >= 5 && news.terms <= 11);
+    CHECK_INT(news.depositions, news.terms);
+    mw_election_free(restless);
+    client_close(&space, &one);
+    cluster_close(&space);
 }
 
 static void a_deposed_leader_stands_again(void) {
@@ -343,6 +365,7 @@ static const spec_case cases[] = {
     {"tries and times out without a trace", tries_and_times_out_without_a_trace},
     {"a stopped holder hears lost, and its guard fails", a_stopped_holder_hears_lost_and_its_guard_fails},
     {"elects one leader, whose record is readable", elects_one_leader_whose_record_is_readable},
+    {"who resigns at once does not keep the registry busy", who_resigns_at_once_does_not_keep_the_registry_busy},
     {"a deposed leader stands again", a_deposed_leader_stands_again},
     {"closing deposes once", closing_deposes_once},
     {"writes again with the current value in a new session", writes_again_with_the_current_value_in_a_new_session},

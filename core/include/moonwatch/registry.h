@@ -236,7 +236,8 @@ int mw_election_new(mw_registry *, mw_str path, mw_str record, const mw_election
 const mw_lock *mw_election_lock(const mw_election *election); /* for mw_step.lock */
 bool mw_election_leads(const mw_election *election);
 
-/* Step down and queue again behind the others; `deposed` is called before it returns. MW_EINVALID when not leading. */
+/* Step down and queue again behind the others, no sooner than 100 ms after the term began; `deposed` is called before
+ * it returns. MW_EINVALID when not leading. */
 int mw_election_resign(mw_election *election, mw_error *err);
 void mw_election_free(mw_election *election);
 

@@ -182,7 +182,7 @@ function Registry:guard(path, options, body) end
 ---                                     other task goes on; without an error when the leadership was resigned
 
 --- Stand for election until closed. `lead(election)` runs as a task for each term and is cancelled at its end; when it
---- returns, the leadership is resigned.
+--- returns, the leadership is resigned; the next term begins no sooner than 100 ms after the one before.
 ---@param path string
 ---@param options moonwatch.ElectOptions?
 ---@param lead fun(election: moonwatch.Election)?
