@@ -35,6 +35,16 @@ describe("a project", function()
     assert.is_nil(io.open(p.folder .. "/ran"))
   end)
 
+  it("needs no configuration to have scripts checked, and is told what it lacks", function()
+    p:write("a.lua", "print(mw.slep)\n")
+    local code, _, err = p:run { "check", "a.lua" }
+    assert.equal(3, code)
+    assert.equal("a.lua:1: unknown name 'mw.slep'; did you mean 'sleep'?\n", err)
+    code, _, err = p:run { "check" }
+    assert.equal(3, code)
+    assert.equal("application.yaml: there is none here; name another with -c, or let `moonwatch init` write one\n", err)
+  end)
+
   it("has its backends looked at by doctor, with one line of advice each", function()
     p:write("application.yaml", "registry: {type: sqlite, sqlite: {path: r.db}, zookeeper: {servers: '127.0.0.1:1'}}\n")
     local code, out = p:run { "doctor", "--timeout", "300ms", "-o", "json", env = "MOONWATCH_REGISTRY=" }

@@ -8,14 +8,29 @@ local M = {
 }
 
 function M.configure(command)
-    command:option("-c --config", "The configuration; without it, application.yaml."):argname "FILE"
+    command:option("-c --config", "The configuration; without it, application.yaml; without that, the defaults where "
+        .. "scripts are named."):argname "FILE"
     command:flag("-p --print", "Print the effective configuration; secrets are \"***\".")
     command:flag("-q --quiet", "Say nothing when all is well.")
     command:argument("script", "More scripts to check."):args "*"
 end
 
+-- As `run` would take it: config?, complaints?
+local function configuration(args)
+    local config = require "moonwatch.config"
+    local there = args.config or io.open "application.yaml"
+    if there and not args.config then
+        there:close()
+    elseif not there and #args.script > 0 then
+        return config.parse("", "defaults")
+    elseif not there then
+        return nil, { "application.yaml: there is none here; name another with -c, or let `moonwatch init` write one" }
+    end
+    return config.load(args.config or "application.yaml")
+end
+
 function M.run(args)
-    local config, complaints = require("moonwatch.config").load(args.config or "application.yaml")
+    local config, complaints = configuration(args)
     complaints = complaints or {}
     local files = table.move(args.script, 1, #args.script, 1, {})
     table.move(config and config.scripts or {}, 1, #(config and config.scripts or {}), #files + 1, files)
