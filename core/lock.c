@@ -198,6 +198,8 @@ int mw_lock_new(mw_registry *registry, mw_str path, mw_str value, const mw_lock_
         status = mw__entry_path_check(registry, path, err);
     if (status != MW_OK)
         return status;
+    if (value.len == 0)
+        value = mw_str_of(registry->name);
     mw_lock *lock = calloc(1, sizeof *lock + MW__PATH_ROOM(registry, path) + value.len);
     if (!lock)
         return mw_fail(err, MW_ENO_MEMORY, "out of memory for a lock");

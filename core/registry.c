@@ -30,6 +30,7 @@ void mw__registry_unref(mw_registry *registry) {
     if (--registry->refs)
         return;
     free(registry->space);
+    free(registry->name);
     free(registry);
 }
 
@@ -140,16 +141,21 @@ static int take_namespace(mw_registry *registry, const char *name_space, mw_erro
     return registry->space ? MW_OK : mw_fail(err, MW_ENO_MEMORY, "out of memory opening a registry");
 }
 
-static int connect_backend(mw_registry *registry, const mw_registry_config *config, mw_error *err) {
-    static const mw_option none = {0};
+static int take_name(mw_registry *registry, const char *name, mw_error *err) {
     char host[64] = "localhost", fallback[96];
-    if (!config->name) {
+    if (!name) {
         (void)gethostname(host, sizeof host - 1);
         (void)snprintf(fallback, sizeof fallback, "%ld@%s", (long)registry->pid, host);
     }
+    registry->name = strdup(name ? name : fallback);
+    return registry->name ? MW_OK : mw_fail(err, MW_ENO_MEMORY, "out of memory opening a registry");
+}
+
+static int connect_backend(mw_registry *registry, const mw_registry_config *config, mw_error *err) {
+    static const mw_option none = {0};
     mw_conn_config conn = {.host = config->host,
                            .options = config->options ? config->options : &none,
-                           .name = mw_str_of(config->name ? config->name : fallback),
+                           .name = mw_str_of(registry->name),
                            .events = &conn_events,
                            .events_arg = registry};
     return config->backend->open(config->backend, &conn, &registry->conn, err);
@@ -183,6 +189,8 @@ int mw_registry_open(const mw_registry_config *config, mw_registry **ret_registr
     mw__registrations_init(registry);
     registry->reap_views.run = mw__views_reap;
     status = take_namespace(registry, config->name_space, err);
+    if (status == MW_OK)
+        status = take_name(registry, config->name, err);
     if (status == MW_OK)
         status = connect_backend(registry, config, err);
     if (status != MW_OK) {

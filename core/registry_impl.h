@@ -18,6 +18,7 @@ struct mw_registry {
     pid_t pid;     /* who opened it: a forked child must not touch the connection */
     unsigned refs; /* the owner's until `closed`, and one per handle */
 
+    char *name;  /* who we are, for people */
     char *space; /* the namespace, "" when there is none */
     size_t space_len;
     bool space_asked, space_made;

@@ -31,6 +31,7 @@ function M.decode(text)
         end
     end
     record.key = M.key(record)
+    record.weight = math.tointeger(record.weight) or record.weight -- JSON has no integers: a weight of 1 came as 1.0
     for _, field in ipairs { "load", "meta" } do
         record[field] = type(record[field]) == "table" and record[field] or {}
     end

@@ -152,6 +152,13 @@ describe("lock", function()
     assert(task:join())
   end)
 
+  it("shows the registry's name where its holder says nothing else", function()
+    local named = h:open { name = "billing on n1" }
+    local lock <close> = named:lock("/l")
+    expect.ok(lock:acquire())
+    assert.same({ "billing on n1" }, expect.each("value", expect.ok(client:queue("/l", { fresh = true }))))
+  end)
+
   it("queues below a path are found together", function()
     local one <close> = client:lock("/locks/a")
     local two <close> = client:lock("/locks/b/c")

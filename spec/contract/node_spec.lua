@@ -37,6 +37,7 @@ describe("node record", function()
     assert.equal("10.0.0.1:8080", record.address)
     assert.equal("console", record.role)
     assert.equal(3, record.weight)
+    assert.equal("integer", math.type(expect.ok(node.decode(entry.value)).weight))
     assert.same({ zone = "a" }, record.meta)
     assert.equal(7, record.load.queue)
     for _, name in ipairs { "cpu", "memory", "disk", "average" } do

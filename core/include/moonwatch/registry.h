@@ -196,7 +196,8 @@ typedef struct mw_lock_events {
     void (*lost)(void *arg, const mw_error *why);
 } mw_lock_events;
 
-/* A handle on the lock at `path`; takes nothing yet. `value` says who we are to those who look at the queue. */
+/* A handle on the lock at `path`; takes nothing yet. `value` says who we are to those who look at the queue; empty: the
+ * registry's name. */
 int mw_lock_new(mw_registry *, mw_str path, mw_str value, const mw_lock_events *events, void *arg, mw_lock **ret_lock,
                 mw_error *err);
 

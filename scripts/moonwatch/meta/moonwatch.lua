@@ -144,7 +144,7 @@ function Subscription:entries() end
 function Subscription:close() end
 
 ---@class moonwatch.LockOptions
----@field value string?                shown to those who look at the queue
+---@field value string?                shown to those who look at the queue; default: the name of the registry
 ---@field on_lost fun(lock: moonwatch.Lock, err: moonwatch.Error)?
 
 --- A handle; takes nothing yet. Released on `<close>`.

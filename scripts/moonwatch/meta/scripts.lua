@@ -38,13 +38,13 @@ function mw.elect(path, options, lead) end
 ---@field started number              seconds since 1970
 ---@field role string
 ---@field status "normal"|"busy"
----@field weight integer
+---@field weight number
 ---@field load {cpu: number, memory: number, disk: number, average: number}   shares 0..1; average = 1 minute; plus the application's
 ---@field meta table<string, any>
 
 --- Register this process at `/nodes/<role>/<key>`: written periodically, and at once when `status` changes. What is left
 --- out comes from `node:` in the configuration, then from the machine. `busy` decides in place of the thresholds there.
----@param options {role: string?, address: string?, id: string?, incarnation: string?, weight: integer?, meta: table?, period: moonwatch.Duration?, load: (fun(): table)?, busy: (fun(load: table): boolean)?, timeout: moonwatch.Duration?}
+---@param options {role: string?, address: string?, id: string?, incarnation: string?, weight: number?, meta: table?, period: moonwatch.Duration?, load: (fun(): table)?, busy: (fun(load: table): boolean)?, timeout: moonwatch.Duration?}
 ---@return moonwatch.NodeRegistration?, moonwatch.Error?
 function mw.node(options) end
 
