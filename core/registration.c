@@ -34,6 +34,9 @@ struct mw_registration {
     int64_t version;
     mw_session_id blocker;
     mw_subscription *place; /* who stands there: it may go, or be taken away from us */
+    bool occupied;          /* by what `place` told last */
+    int64_t deserted;       /* or the revision as of which it told that nothing stands there; -1 = it did not */
+    int64_t present;        /* revision of what was last read or written there */
     mw_timer patience;
     mw_time timeout;
     mw_time late; /* when to give up, since it first met another's entry; 0 = it has not */
@@ -133,16 +136,27 @@ static void out_of_patience(mw_timer *timer) {
     give_up(reg, MW_EEXISTS, &why);
 }
 
+static void start_over(mw_registration *reg) {
+    mw_timer_stop(reg->registry->host, &reg->patience);
+    reg->version = -1;
+    take_turn(reg);
+}
+
+/* Nothing stands there any more. What `place` told may be older than what was read or written since; and newer, when
+ * it went before `place` was watched, or before the answer to the read had come. */
+static bool deserted(const mw_registration *reg) {
+    return reg->deserted >= reg->present;
+}
+
 static void place_changed(void *arg, const mw_event *event) {
     mw_registration *reg = arg;
-    mw_registry *registry = reg->registry;
-    bool gone = event->kind == MW_REMOVED;
-    bool taken = event->kind != MW_SYNCED && !gone && event->entry.owner != mw_registry_session(registry);
-    if ((reg->state == BLOCKED && gone) || (reg->state == VISIBLE && (gone || taken))) {
-        mw_timer_stop(registry->host, &reg->patience);
-        reg->version = -1;
-        take_turn(reg);
-    }
+    bool shown = event->kind == MW_ADDED || event->kind == MW_UPDATED;
+    bool taken = shown && event->entry.owner != mw_registry_session(reg->registry);
+    if (event->kind != MW_SYNCED)
+        reg->occupied = shown;
+    reg->deserted = reg->occupied ? -1 : event->entry.revision;
+    if ((reg->state == BLOCKED && deserted(reg)) || (reg->state == VISIBLE && (deserted(reg) || taken)))
+        start_over(reg);
 }
 
 static int watch_place(mw_registration *reg, mw_error *err) {
@@ -161,12 +175,15 @@ static void wait_for_blocker(mw_registration *reg, mw_session_id owner) {
     reg->blocker = owner;
     int status = watch_place(reg, &why);
     mw_time now = mw_host_now(registry->host);
-    if (status != MW_OK) {
+    bool bounded = reg->timeout != MW_FOREVER;
+    if (bounded && !reg->late)
+        reg->late = now + reg->timeout;
+    if (status != MW_OK)
         give_up(reg, status, &why);
-    } else if (reg->timeout != MW_FOREVER) {
-        reg->late = reg->late ? reg->late : now + reg->timeout;
+    else if (deserted(reg))
+        start_over(reg);
+    else if (bounded)
         (void)mw_timer_start(registry->host, &reg->patience, reg->late > now ? reg->late - now : 0);
-    }
 }
 
 static void op_ended(mw_registration *reg) {
@@ -228,6 +245,7 @@ static void end_leftover(mw_registration *reg, mw_session_id owner, const unsign
 static void judge_present(mw_registration *reg, const mw_entry *entry) {
     mw_registry *registry = reg->registry;
     const unsigned char *secret = NULL;
+    reg->present = entry->revision;
     if (entry->owner && entry->owner == mw_registry_session(registry)) {
         reg->version = entry->version;
         reg->state = VISIBLE; /* ours, by a create whose reply was lost */
@@ -301,10 +319,13 @@ static void on_written(void *arg, const mw_result *result) {
     if (ours) {
         mw_error why;
         reg->state = VISIBLE;
+        reg->present = result->written[0].revision;
         if (watch_place(reg, &why) != MW_OK)
             mw_log(registry->host, MW_LOG_WARN, "register", "a removal of %.*s will not be noticed: %s",
                    MW__SHOWN(reg->path), why.message);
-        if (reg->dirty)
+        if (deserted(reg))
+            start_over(reg);
+        else if (reg->dirty)
             take_turn(reg);
         if (reg->state != FAILED)
             tell(reg, MW_OK, NULL); /* last: whoever hears it may free the registration */
@@ -371,7 +392,7 @@ int mw_register(mw_registry *registry, mw_str path, mw_str value, mw_time timeou
     memcpy(reg->path_bytes, path.data, path.len);
     reg->path = (mw_str){reg->path_bytes, path.len};
     reg->registry = registry;
-    reg->version = -1;
+    reg->version = reg->deserted = -1;
     reg->timeout = timeout ? timeout : registry->op_timeout;
     reg->patience.fire = out_of_patience;
     reg->events = events;

@@ -196,6 +196,56 @@ static void who_may_not_write_its_record_holds_nobody_up(void) {
     puppet_release(&puppet);
 }
 
+/* Others hold the place; the registration has read so, and what it reads next is up to the case. */
+static mw_registration *enrol_behind_another(spec_news *news) {
+    mw_registration *reg = NULL;
+    *news = (spec_news){0};
+    puppet_open(&puppet, NULL);
+    puppet_connect(&puppet, 1, false);
+    CHECK_INT(mw_register(puppet.registry, S("/n"), S("v"), MW_FOREVER, &registration_events, news, &reg, NULL), MW_OK);
+    mw_world_advance(puppet.world, MW_MS);
+    puppet_answer(&puppet, MW_EEXISTS, NULL);
+    mw_world_advance(puppet.world, MW_MS);
+    puppet_row(&puppet, "/n", 99);
+    puppet_answer(&puppet, MW_OK, NULL);
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK_INT(puppet.request_count, 0); /* it waits */
+    return reg;
+}
+
+static void leave_puppet(mw_registration *reg) {
+    mw_registration_free(reg);
+    puppet_begin_close(&puppet);
+    puppet_finish_close(&puppet);
+    puppet_release(&puppet);
+}
+
+/* The first that is told of the place is that nothing stands there. */
+static void a_place_that_was_left_before_it_was_watched_is_taken(void) {
+    spec_news a;
+    mw_registration *reg = enrol_behind_another(&a);
+    puppet.feed->begin(puppet.feed);
+    puppet.feed->synced(puppet.feed, 2);
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK_INT(puppet.request_count, 1);
+    puppet_answer(&puppet, MW_OK, NULL);
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK_INT(a.attempts, 1);
+    CHECK_INT(a.status, MW_OK);
+    leave_puppet(reg);
+}
+
+/* What is told of it may be older than what was read. */
+static void a_place_that_was_empty_before_it_was_read_is_waited_for(void) {
+    spec_news a;
+    mw_registration *reg = enrol_behind_another(&a);
+    puppet.feed->begin(puppet.feed);
+    puppet.feed->synced(puppet.feed, 0);
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK_INT(puppet.request_count, 0);
+    leave_puppet(reg);
+}
+
 static void who_hears_that_it_resigned_may_free_the_election(void) {
     open_two();
     spec_news a;
@@ -217,6 +267,9 @@ static const spec_case cases[] = {
     {"a holder that was stopped past its session hears that as the reason",
      a_holder_that_was_stopped_past_its_session_hears_that_as_the_reason},
     {"who may not write its record holds nobody up", who_may_not_write_its_record_holds_nobody_up},
+    {"a place that was left before it was watched is taken", a_place_that_was_left_before_it_was_watched_is_taken},
+    {"a place that was empty before it was read is waited for",
+     a_place_that_was_empty_before_it_was_read_is_waited_for},
     {"who hears that it resigned may free the election", who_hears_that_it_resigned_may_free_the_election},
 };
 SPEC_MAIN(cases)
