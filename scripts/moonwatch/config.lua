@@ -81,7 +81,7 @@ function Config:read_backend(reader, name, map, place)
         check_address(reader, block, type(map) == "table" and map or {})
     end
     self.backends[name] = block or {}
-    self.given[name] = given(block or {}, type(map) == "table" and map or {})
+    self.given[name] = block and type(map) == "table" and given(block, map) or {}
 end
 
 local function is_backend(self, name)

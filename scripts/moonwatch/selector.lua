@@ -142,7 +142,10 @@ function Parser:operand(depth)
         return function(node, scope) return not inner(node, scope) end
     elseif value == "-" then
         local inner = self:operand(depth + 1)
-        return function(node, scope) return numbers(inner(node, scope), 0) and -inner(node, scope) or nil end
+        return function(node, scope)
+            local found = inner(node, scope) -- once: a row of signs would double the work with each
+            return type(found) == "number" and -found or nil
+        end
     elseif value == "nil" or constants[value] ~= nil then
         local constant = constants[value]
         return function() return constant end

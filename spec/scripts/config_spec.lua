@@ -129,6 +129,11 @@ scripts: {a: b}
         }, list)
     end)
 
+    it("complains about a list where a backend's options were expected", function()
+        assert.same({ "conf/application.yaml:1:33: a mapping was expected, not a list" },
+            complaints "registry: {type: sqlite, sqlite: [a.lua]}")
+    end)
+
     it("names what is missing", function()
         assert.same({ "conf/application.yaml:1:23: 'servers' is missing: host:port,..." },
             complaints "registry: {zookeeper: {}}")

@@ -37,6 +37,10 @@ describe("selector", function()
         end
     end)
 
+    it("looks once behind each of many signs", function()
+        assert.equal(1, value(("-"):rep(60) .. "1"))
+    end)
+
     it("never raises over what is missing or has no order", function()
         for _, text in ipairs {
             "meta.rack < 5", "role < 5", "meta < meta", "load.gpu + 1 > 0", "meta.zone.deeper == 'x'", "weight / 0 > 1",
