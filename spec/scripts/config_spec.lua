@@ -130,7 +130,7 @@ scripts: {a: b}
     end)
 
     it("complains about a list where a backend's options were expected", function()
-        assert.same({ "conf/application.yaml:1:33: a mapping was expected, not a list" },
+        assert.same({ "conf/application.yaml:1:34: a mapping was expected, not a list" },
             complaints "registry: {type: sqlite, sqlite: [a.lua]}")
     end)
 
