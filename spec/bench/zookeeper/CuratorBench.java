@@ -166,8 +166,12 @@ public class CuratorBench {
         } else if (work.equals("contend")) {
             result = contend(servers, root);
         } else if (work.equals("cache")) {
-            result = medianOf(3, i -> cache(client, root));
+            result = cache(client, root);
         } else if (work.equals("tree")) {
+            result = tree(client, root);
+        } else if (work.equals("cache-warm")) {
+            result = medianOf(3, i -> cache(client, root));
+        } else if (work.equals("tree-warm")) {
             result = medianOf(3, i -> tree(client, root));
         } else if (work.equals("react")) {
             result = react(client, root, 1000, 500);
