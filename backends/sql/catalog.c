@@ -13,49 +13,41 @@
 #define ENTRY_COLUMNS "path, value, version, revision, created, owner, ctime, mtime"
 #define ENTRY_INSERT "INSERT INTO mw_entries (path, parent, value, version, revision, created, owner, ctime, mtime) "
 
+/* clang-format off */
 /* The first in the queue takes over, or nobody. MySQL assigns from left to right: `waiters` comes last. Whoever joined
  * while this statement waited for the lock's row must be seen: a locking read. */
-#define NEXT(column, otherwise)                                                                                        \
-    "COALESCE((SELECT w." column                                                                                       \
-    " FROM mw_lock_waiters w WHERE w.path = mw_locks.path ORDER BY w.seq LIMIT 1 {share}), " otherwise ")"
-#define HANDOVER                                                                                                       \
-    "token = CASE WHEN waiters > 0 THEN token + 1 ELSE token END, holder = " NEXT("session", "0") ", handle = " NEXT(  \
-        "handle", "0") ", value = " NEXT("value", "x''") ", since = {wall}, "                                          \
-                                                         "waiters = CASE WHEN waiters > 0 THEN waiters - 1 ELSE 0 END"
+#define NEXT(column, otherwise) \
+    "COALESCE((SELECT w." column " FROM mw_lock_waiters w WHERE w.path = mw_locks.path ORDER BY w.seq LIMIT 1 {share}), " \
+    otherwise ")"
+#define HANDOVER \
+    "token = CASE WHEN waiters > 0 THEN token + 1 ELSE token END, " \
+    "holder = " NEXT("session", "0") ", " \
+    "handle = " NEXT("handle", "0") ", " \
+    "value = " NEXT("value", "x''") ", " \
+    "since = {wall}, " \
+    "waiters = CASE WHEN waiters > 0 THEN waiters - 1 ELSE 0 END"
 #define JOINS "handle <> ?3 AND NOT EXISTS (SELECT 1 FROM mw_lock_waiters w WHERE w.handle = ?3) AND " IF_LIVE
 
 /* Verdict of one step; numbers as in statements.h. */
 #define REFUSE(code) "s.n * 16 + " code
-#define PARENT_VERDICT                                                                                                 \
-    "CASE WHEN s.parent IS NULL THEN 0 ELSE COALESCE((SELECT CASE WHEN p.owner = 0 THEN 0 ELSE " REFUSE(               \
-        "5") " END "                                                                                                   \
-             "FROM mw_entries p WHERE p.path = s.parent), 1099511627776 + s.n) END"
-#define STEP_VERDICT                                                                                                   \
-    "CASE s.kind "                                                                                                     \
-    "WHEN 8 THEN " REFUSE(                                                                                             \
-        "s.version") " "                                                                                               \
-                     "WHEN 3 THEN CASE WHEN EXISTS (SELECT 1 FROM mw_locks l WHERE l.path = s.path AND l.holder = ?1 " \
-                     "AND l.token = s.version {share}) THEN 0 ELSE " REFUSE(                                           \
-                         "6") " END "                                                                                  \
-                              "WHEN 2 THEN CASE WHEN e.path IS NULL THEN 0 ELSE " REFUSE(                              \
-                                  "2") " END "                                                                         \
-                                       "WHEN 4 THEN CASE WHEN e.path IS NOT NULL THEN " REFUSE(                        \
-                                           "2") " ELSE " PARENT_VERDICT " END "                                        \
-                                                "WHEN 5 THEN CASE WHEN e.path IS NULL THEN " PARENT_VERDICT            \
-                                                " WHEN e.owner = s.owner THEN 0 "                                      \
-                                                "ELSE " REFUSE(                                                        \
-                                                    "3") " END "                                                       \
-                                                         "ELSE CASE WHEN e.path IS NULL THEN " REFUSE(                 \
-                                                             "1") " "                                                  \
-                                                                  "WHEN s.version >= 0 AND e.version <> s.version "    \
-                                                                  "THEN " REFUSE(                                      \
-                                                                      "3") " "                                         \
-                                                                           "WHEN s.kind = 7 AND (SELECT COUNT(*) "     \
-                                                                           "FROM mw_entries c WHERE c.parent = "       \
-                                                                           "s.path) > s.extra THEN " REFUSE(           \
-                                                                               "4") " ELSE 0 END END"
+#define PARENT_VERDICT \
+    "CASE WHEN s.parent IS NULL THEN 0 ELSE COALESCE((" \
+        "SELECT CASE WHEN p.owner = 0 THEN 0 ELSE " REFUSE("5") " END FROM mw_entries p WHERE p.path = s.parent" \
+    "), 1099511627776 + s.n) END"
+#define STEP_VERDICT \
+    "CASE s.kind " \
+    "WHEN 8 THEN " REFUSE("s.version") " " \
+    "WHEN 3 THEN CASE WHEN EXISTS (SELECT 1 FROM mw_locks l WHERE l.path = s.path AND l.holder = ?1 " \
+        "AND l.token = s.version {share}) THEN 0 ELSE " REFUSE("6") " END " \
+    "WHEN 2 THEN CASE WHEN e.path IS NULL THEN 0 ELSE " REFUSE("2") " END " \
+    "WHEN 4 THEN CASE WHEN e.path IS NOT NULL THEN " REFUSE("2") " ELSE " PARENT_VERDICT " END " \
+    "WHEN 5 THEN CASE WHEN e.path IS NULL THEN " PARENT_VERDICT " WHEN e.owner = s.owner THEN 0 " \
+        "ELSE " REFUSE("3") " END " \
+    "ELSE CASE WHEN e.path IS NULL THEN " REFUSE("1") " " \
+        "WHEN s.version >= 0 AND e.version <> s.version THEN " REFUSE("3") " " \
+        "WHEN s.kind = 7 AND (SELECT COUNT(*) FROM mw_entries c WHERE c.parent = s.path) > s.extra " \
+        "THEN " REFUSE("4") " ELSE 0 END END"
 
-/* clang-format off */
 /* Beyond every token that was ever given: beyond ?4, the best that one client knows of, and, for locks that it knows
  * nothing of, beyond the milliseconds since 1970: no lock has been taken a thousand times a second since then. */
 #define RAISED(token) "1000000 + CASE WHEN " token " < {wall} AND ?4 < {wall} THEN {wall} " \
