@@ -102,14 +102,22 @@ function Swarm:run()
   end
 end
 
+-- The entries, once all see them and nothing is left to happen: what the dead owned goes when their sessions end.
 local function all_there(self)
   local entries = assert(self.own:list("/h", { fresh = true }))
-  local revisions = {}
+  local revisions, living = {}, {}
   for _, entry in ipairs(entries) do
     revisions[entry.path] = entry.revision
   end
   for _, worker in ipairs(self.workers) do
-    if not worker.process:eval("return worker:shows(...)", revisions) then
+    local shows, session = worker.process:eval("return worker:shows(...)", revisions)
+    if not shows then
+      return false
+    end
+    living[session or 0] = true
+  end
+  for _, entry in ipairs(entries) do
+    if entry.owner and not living[entry.owner] then
       return false
     end
   end
@@ -140,7 +148,7 @@ function Swarm:collect(entries)
   self.history:final(entries)
 end
 
---- The broken promises. Sessions of those who were killed end first.
+--- The broken promises.
 ---@return string[] problems, integer writes
 function Swarm:judge()
   local entries

@@ -152,7 +152,7 @@ function Client:stop()
   return self.task:join()
 end
 
---- Whether its view has come to where the registry is: `revisions` of all entries by path.
+--- Whether its view has come to where the registry is: `revisions` of all entries by path. And its session.
 function Client:shows(revisions)
   local count = 0
   for _, entry in ipairs(self.view:entries()) do
@@ -164,7 +164,7 @@ function Client:shows(revisions)
   for _ in pairs(revisions) do
     count = count - 1
   end
-  return count == 0
+  return count == 0, self.registry:session()
 end
 
 function Client:close()
