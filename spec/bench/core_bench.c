@@ -4,28 +4,12 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "bench/figures.h"
 #include "support/cluster.h"
 
 #define ENTRIES 100000
 #define RUNS 5
-
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *runs) {
-    qsort(runs, RUNS, sizeof *runs, by_value);
-    return runs[RUNS / 2];
-}
 
 typedef struct spec_progress {
     size_t done;
@@ -66,21 +50,20 @@ int main(void) {
     client_open(&cluster, NULL, &client);
     put_all(&cluster, &client, &progress, "0123456789");
     size_t before = heap();
-    double start = seconds();
+    double start = bench_seconds();
     (void)mw_subscribe(client.registry, mw_str_of("/nodes"), MW_DEPTH_CHILDREN, count_event, NULL, &progress, &sub,
                        NULL);
     while (progress.events < ENTRIES && mw_world_step(cluster.world)) {
     }
-    printf("core: 100,000 entries into a view | %.0f | ms | - | -\n", (seconds() - start) * 1e3);
+    bench_row("core: 100,000 entries into a view", (bench_seconds() - start) * 1e3, "ms", "-");
     double bytes = (double)(heap() - before) / ENTRIES - 10;
-    printf("core: a watched entry beyond its value, in C | %.0f | bytes | at most 400 | %s\n", bytes,
-           bytes <= 400 ? "met" : "missed");
+    bench_row("core: a watched entry beyond its value, in C", bytes, "bytes", "at most 400");
     for (int i = 0; i < RUNS; i++) {
-        start = seconds();
+        start = bench_seconds();
         put_all(&cluster, &client, &progress, i % 2 ? "abcdefghij" : "klmnopqrst");
-        runs[i] = ENTRIES / (seconds() - start);
+        runs[i] = ENTRIES / (bench_seconds() - start);
     }
-    printf("core: put + event on memory, in C | %.0f | 1/s | - | -\n", median(runs));
+    bench_row("core: put + event on memory, in C", bench_median(runs, RUNS), "1/s", "-");
     mw_unsubscribe(sub);
     client_close(&cluster, &client);
     cluster_close(&cluster);

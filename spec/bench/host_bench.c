@@ -5,14 +5,11 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "bench/figures.h"
+
 #define RUNS 5
 #define TIMERS 100000
 #define LINKS 1000000
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* The median of RUNS calls of `work`, in millions per second for `count` of them. */
 static double rate(void (*work)(mw_host *host), mw_host *host, double count) {
@@ -22,8 +19,7 @@ static double rate(void (*work)(mw_host *host), mw_host *host, double count) {
         work(host);
         runs[i] = count * 1e3 / (double)(uv_hrtime() - start);
     }
-    qsort(runs, RUNS, sizeof *runs, by_value);
-    return runs[RUNS / 2];
+    return bench_median(runs, RUNS);
 }
 
 static void run_out(mw_host *host) {
@@ -95,10 +91,10 @@ int main(void) {
         return EXIT_FAILURE;
     }
     double ours = rate(our_timers, host, TIMERS), bare = rate(uv_timers, host, TIMERS);
-    printf("timers armed and stopped|%.1f|M/s|-|-\n", ours);
-    printf("  against libuv's own|%.2f|times|-|-\n", ours / bare);
-    printf("defers, each queued by the last|%.1f|M/s|-|-\n", rate(chained_defers, host, LINKS));
-    printf("posts, each posted by the last|%.1f|M/s|-|-\n", rate(chained_posts, host, LINKS));
+    bench_row("host: timers armed and stopped", ours, "M/s", "-");
+    bench_row("host: the same, against libuv's own", ours / bare, "times", "-");
+    bench_row("host: defers, each queued by the last", rate(chained_defers, host, LINKS), "M/s", "-");
+    bench_row("host: posts, each posted by the last", rate(chained_posts, host, LINKS), "M/s", "-");
     mw_uv_host_free(host);
     return EXIT_SUCCESS;
 }

@@ -1,6 +1,8 @@
 /* The MySQL backend beside the bare client library that runs the very same statements, on a MariaDB of its own. */
 #include "backends/mysql/rig.h"
 
+#include "bench/figures.h"
+
 #define RUNS 5
 #define PUTS 200
 #define CYCLES 200
@@ -9,25 +11,6 @@
 #define BATCH 1000
 
 static MYSQL *bare;
-
-static double seconds(void) {
-    return (double)mw_host_now(rig.host) / 1e9;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count) {
-    qsort(values, count, sizeof *values, by_value);
-    return values[count / 2];
-}
-
-static void report(const char *work, double figure, const char *unit, const char *target, bool met) {
-    printf("%s | %.3g | %s | %s | %s\n", work, figure, unit, target, target[0] == '-' ? "-" : met ? "met" : "missed");
-    (void)fflush(stdout);
-}
 
 static void must(bool good, const char *what) {
     if (good)
@@ -110,19 +93,19 @@ static void compare_puts(void) {
     for (int run = 0; run < RUNS; run++) {
         double us = 0, them = 0;
         for (int i = 0; i < PUTS; i++) {
-            double start = seconds();
+            double start = bench_seconds();
             must(spi_write(&rig.a, MW_PUT, "/key", record_text, 0) == MW_OK, "put");
-            double middle = seconds();
+            double middle = bench_seconds();
             bare_run(text);
             us += middle - start;
-            them += seconds() - middle;
+            them += bench_seconds() - middle;
         }
         ours[run] = PUTS / us;
         theirs[run] = PUTS / them;
     }
-    double us = median(ours, RUNS), them = median(theirs, RUNS);
-    report("mysql: put", us, "per second", "-", true);
-    report("mysql: put / the bare library, same statements", us / them, "ratio", "at least 0.8", us / them >= 0.8);
+    double us = bench_median(ours, RUNS), them = bench_median(theirs, RUNS);
+    bench_row("mysql: put", us, "per second", "-");
+    bench_row("mysql: put / the bare library, same statements", us / them, "ratio", "at least 0.8");
     spi_close(&rig.a);
 }
 
@@ -166,24 +149,24 @@ static void compare_locks(const char *port, int trip_ms) {
     for (int run = 0; run < RUNS; run++) {
         double us = 0, them = 0;
         for (int i = 0; i < cycles; i += AT_ONCE) {
-            double start = seconds();
+            double start = bench_seconds();
             cycle(&rig.a, AT_ONCE);
-            double middle = seconds();
+            double middle = bench_seconds();
             for (int k = 0; k < AT_ONCE; k++) {
                 bare_run(take);
                 bare_run(give);
             }
             us += middle - start;
-            them += seconds() - middle;
+            them += bench_seconds() - middle;
         }
         ours[run] = cycles / us;
         theirs[run] = cycles / them;
     }
-    double us = median(ours, RUNS), them = median(theirs, RUNS);
+    double us = bench_median(ours, RUNS), them = bench_median(theirs, RUNS);
     snprintf(work, sizeof work, "mysql: free lock acquired and released, %d ms round trip", trip_ms);
-    report(work, us, "per second", "-", true);
+    bench_row(work, us, "per second", "-");
     snprintf(work, sizeof work, "mysql: free lock / the bare statements, %d ms round trip", trip_ms);
-    report(work, us / them, "ratio", "at least 0.9", us / them >= 0.9);
+    bench_row(work, us / them, "ratio", "at least 0.9");
     spi_close(&rig.a);
 }
 
@@ -194,13 +177,13 @@ static void compare_distant_locks(void) {
     snprintf(command, sizeof command, "exec '%s' %s >'%s'", SPEC_TCP_PROXY, rig.server.port, name);
     FILE *proxy = popen(command, "w");
     must(proxy != NULL, "proxy");
-    double late = seconds() + 10;
+    double late = bench_seconds() + 10;
     for (size_t got = 0; got == 0 || port[strlen(port) - 1] != '\n';) {
         FILE *file = fopen(name, "r");
         got = file && fgets(port, sizeof port, file) ? strlen(port) : 0;
         if (file)
             (void)fclose(file);
-        must(seconds() < late, "proxy's port");
+        must(bench_seconds() < late, "proxy's port");
     }
     port[strcspn(port, "\n")] = '\0';
     must(fputs("delay 2 1\n", proxy) >= 0 && fflush(proxy) == 0, "proxy's delay");
@@ -220,24 +203,24 @@ static double register_together(int round) {
         writes[i] = spi_step(MW_CREATE, paths[i], record_text, 0);
         writes[i].ephemeral = true;
     }
-    double start = seconds();
+    double start = bench_seconds();
     op = (spi_op){.request = {.kind = MW_WRITE, .writes = writes, .write_count = BATCH}};
     op.request.entry = spi_on_entry;
     op.request.done = spi_on_done;
     op.request.written = written;
     rig.a.backend->submit(rig.a.conn, &op.request);
     must(spi_end(&rig.a, &op) == MW_OK, "1,000 ephemerals");
-    return seconds() - start;
+    return bench_seconds() - start;
 }
 
 static double register_singly(int round, int count) {
-    double start = seconds();
+    double start = bench_seconds();
     for (int i = 0; i < count; i++) {
         char path[32];
         snprintf(path, sizeof path, "/s/%d.%d", round, i);
         must(spi_write(&rig.a, MW_CREATE, path, "~v", 0) == MW_OK, "ephemeral");
     }
-    return seconds() - start;
+    return bench_seconds() - start;
 }
 
 /* In turns: a txn of 1,000, then twenty singly. */
@@ -255,8 +238,8 @@ static void register_many(void) {
         }
         ratios[run] = singly * BATCH / SINGLY / together;
     }
-    double ratio = median(ratios, RUNS);
-    report("mysql: 1,000 ephemerals one by one / in one txn", ratio, "ratio", "at least 20", ratio >= 20);
+    double ratio = bench_median(ratios, RUNS);
+    bench_row("mysql: 1,000 ephemerals one by one / in one txn", ratio, "ratio", "at least 20");
     spi_close(&rig.a);
 }
 
@@ -266,7 +249,7 @@ static void register_many(void) {
 static double seen_at;
 static int seen;
 static void on_seen(mw_feed *feed, const mw_entry *entry) {
-    seen_at = seconds();
+    seen_at = bench_seconds();
     seen++;
 }
 
@@ -288,14 +271,14 @@ static double reaction(const mw_option *options) {
             mw_uv_host_step(rig.host, true);
         seen_at = 0;
         must(spi_write(&rig.a, MW_PUT, "/watched/x", "v", 0) == MW_OK, "put");
-        double committed = seconds();
+        double committed = bench_seconds();
         must(spi_await(&rig.b, &seen, before + 1), "event");
         delays[i] = seen_at > committed ? seen_at - committed : 0;
     }
     rig.b.backend->unwatch(rig.b.conn, &feed.feed);
     spi_close(&rig.b);
     spi_close(&rig.a);
-    return median(delays, EVENTS) * 1e3;
+    return bench_median(delays, EVENTS) * 1e3;
 }
 
 /* ---- What an idle process asks
@@ -316,17 +299,17 @@ static void idle(int nodes) {
             own = spec_mysql_status(&rig.server, "ROWS_READ") - rows;
     int64_t asked = spec_mysql_status(&rig.server, "QUESTIONS");
     rows = spec_mysql_status(&rig.server, "ROWS_READ");
-    double start = seconds();
+    double start = bench_seconds();
     must(spi_await(&rig.b, &rig.b.confirmed, rig.b.confirmed + 2), "heartbeats");
-    double passed = seconds() - start;
+    double passed = bench_seconds() - start;
     rows = spec_mysql_status(&rig.server, "ROWS_READ") - rows - own;
     asked = spec_mysql_status(&rig.server, "QUESTIONS") - asked - 3;
     snprintf(work, sizeof work, "mysql: idle beside %d nodes, statements", nodes);
-    report(work, (double)asked / passed, "per second", "-", true);
+    bench_row(work, (double)asked / passed, "per second", "-");
     snprintf(work, sizeof work, "mysql: idle beside %d nodes, rows read", nodes);
-    report(work, (double)rows / passed, "per second", "-", true);
+    bench_row(work, (double)rows / passed, "per second", "-");
     snprintf(work, sizeof work, "mysql: a full-table poll beside %d nodes would read", nodes);
-    report(work, (double)nodes * 5, "per second", "-", true);
+    bench_row(work, (double)nodes * 5, "per second", "-");
     rig.b.backend->unwatch(rig.b.conn, &feed.feed);
     spi_close(&rig.b);
 }
@@ -355,7 +338,7 @@ static bool keep_writing(void *arg) {
         written++;
         spi_submit_writes(&writers[i].client, &writers[i].op, &writers[i].write, 1);
     }
-    return seconds() > writing_until;
+    return bench_seconds() > writing_until;
 }
 
 static bool none_under_way(void *arg) {
@@ -376,15 +359,15 @@ static void write_side_by_side(int count) {
         must(spi_write(&writers[i].client, MW_PUT, writers[i].path, "", 0) == MW_OK, "put");
         spi_submit_writes(&writers[i].client, &writers[i].op, &writers[i].write, 1);
     }
-    double start = seconds();
+    double start = bench_seconds();
     writing_until = start + 2;
     must(rig_run(keep_writing, NULL), "writers");
-    double passed = seconds() - start;
+    double passed = bench_seconds() - start;
     must(rig_run(none_under_way, NULL), "the last writes");
     for (int i = 0; i < count; i++)
         spi_close(&writers[i].client);
     snprintf(work, sizeof work, "mysql: %d writers", count);
-    report(work, written / passed, "txn/s", "-", true);
+    bench_row(work, written / passed, "txn/s", "-");
 }
 
 static void all(void) {
@@ -395,12 +378,12 @@ static void all(void) {
     compare_locks(rig.server.port, 0);
     mysql_close(bare);
     compare_distant_locks();
-        return;
+    return;
     register_many();
     double delay = reaction((mw_option[]){{NULL, NULL}});
-    report("mysql: commit to reaction with the binary log, p50", delay, "ms", "at most 2", delay <= 2);
+    bench_row("mysql: commit to reaction with the binary log, p50", delay, "ms", "at most 2");
     delay = reaction((mw_option[]){{"binlog", "off"}, {NULL, NULL}});
-    report("mysql: commit to reaction by polling each 200 ms, p50", delay, "ms", "at most 102", delay <= 102);
+    bench_row("mysql: commit to reaction by polling each 200 ms, p50", delay, "ms", "at most 102");
     for (int count = 1; count <= MOST_WRITERS; count *= 2)
         write_side_by_side(count);
     idle(10);

@@ -8,6 +8,7 @@
 
 #include "backends/spi_client.h"
 #include "backends/sqlite/bench.h"
+#include "bench/figures.h"
 #include "sqlite_bench_floor.h"
 
 #define RUNS 5
@@ -22,25 +23,6 @@ static bool run(bool (*until)(void *arg), void *arg) {
 }
 
 static const spi_bench spi = {NULL, NULL, run, ""};
-
-static double seconds(void) {
-    return (double)mw_host_now(bench.host) / 1e9;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count) {
-    qsort(values, count, sizeof *values, by_value);
-    return values[count / 2];
-}
-
-static void report(const char *work, double figure, const char *unit, const char *target, bool met) {
-    printf("%s | %.3g | %s | %s | %s\n", work, figure, unit, target, target[0] == '-' ? "-" : met ? "met" : "missed");
-    (void)fflush(stdout);
-}
 
 static void must(bool good, const char *what) {
     if (good)
@@ -57,18 +39,18 @@ static void put(spi_client *client, const char *path, const char *value) {
  */
 
 static double ours(spi_client *client) {
-    double start = seconds();
+    double start = bench_seconds();
     for (int i = 0; i < PUTS; i++)
         put(client, "/bench/key", "a value of some length, as a node's record may be");
-    return (seconds() - start) / PUTS;
+    return (bench_seconds() - start) / PUTS;
 }
 
 static double theirs(bench_floor *bare) {
-    double start = seconds();
+    double start = bench_seconds();
     for (int i = 0; i < PUTS; i++)
         must(bench_floor_put(bare, "/bench/bare", "a value of some length, as a node's record may be") == 0,
              "bare put");
-    return (seconds() - start) / PUTS;
+    return (bench_seconds() - start) / PUTS;
 }
 
 static double txn_of_100(spi_client *client) {
@@ -84,10 +66,10 @@ static double txn_of_100(spi_client *client) {
     op.request.entry = spi_on_entry;
     op.request.done = spi_on_done;
     op.request.written = written;
-    double start = seconds();
+    double start = bench_seconds();
     client->backend->submit(client->conn, &op.request);
     must(spi_end(client, &op) == MW_OK, "txn");
-    return seconds() - start;
+    return bench_seconds() - start;
 }
 
 static void puts_and_txns(spi_client *client) {
@@ -101,24 +83,24 @@ static void puts_and_txns(spi_client *client) {
         ratio[i] = floor / put_time[i];
         batch[i] = put_time[i] * 100 / txn_of_100(client);
     }
-    report("durable put", median(put_time, RUNS) * 1e6, "us", "-", true);
-    double against_floor = median(ratio, RUNS), times = median(batch, RUNS);
-    report("durable put against the bare library", against_floor, "ratio", "at least 0.8", against_floor >= 0.8);
-    report("txn of 100 ops against 100 puts", times, "times", "at least 20", times >= 20);
+    bench_row("sqlite: durable put", bench_median(put_time, RUNS) * 1e6, "us", "-");
+    double against_floor = bench_median(ratio, RUNS), times = bench_median(batch, RUNS);
+    bench_row("sqlite: durable put against the bare library", against_floor, "ratio", "at least 0.8");
+    bench_row("sqlite: txn of 100 ops against 100 puts", times, "times", "at least 20");
 }
 
 static void start_to_registered(void) {
     double times[RUNS];
     for (int i = 0; i < RUNS; i++) {
         spi_client client;
-        double start = seconds();
+        double start = bench_seconds();
         spi_open(&client, &spi, bench.host, mw_backend_plugin(), options);
         put(&client, "/nodes/console/n", "~record");
-        times[i] = (seconds() - start) * 1e3;
+        times[i] = (bench_seconds() - start) * 1e3;
         spi_close(&client);
     }
-    double figure = median(times, RUNS);
-    report("start to registered", figure, "ms", "at most 30", figure <= 30);
+    double figure = bench_median(times, RUNS);
+    bench_row("sqlite: start to registered", figure, "ms", "at most 30");
 }
 
 static void ignore_entry(mw_feed *feed, const mw_entry *entry) {}
@@ -147,14 +129,14 @@ static void snapshot(spi_client *client) {
         feed.feed.entry = ignore_entry;
         feed.feed.gone = spi_on_gone;
         feed.feed.synced = spi_on_synced;
-        double start = seconds();
+        double start = bench_seconds();
         must(client->backend->watch(client->conn, &feed.feed) == MW_OK, "watch");
         must(spi_await(client, &feed.synced, 1), "snapshot");
-        times[i] = (seconds() - start) * 1e3;
+        times[i] = (bench_seconds() - start) * 1e3;
         client->backend->unwatch(client->conn, &feed.feed);
     }
-    double figure = median(times, RUNS);
-    report("10,000 entries into a feed", figure, "ms", "at most 60", figure <= 60);
+    double figure = bench_median(times, RUNS);
+    bench_row("sqlite: 10,000 entries into a feed", figure, "ms", "at most 60");
 }
 
 /* ---- Several processes ---------------------------------------------------------------------------------------------
@@ -185,7 +167,7 @@ static void in_child(void (*body)(int), int number, pid_t *ret_pid) {
 }
 
 static void on_watched(mw_feed *feed, const mw_entry *entry) {
-    common->seen_at = seconds();
+    common->seen_at = bench_seconds();
     if (entry->value.len && entry->value.len < 16) {
         char text[16] = {0};
         memcpy(text, entry->value.data, entry->value.len);
@@ -242,14 +224,14 @@ static void event_in_another_process(spi_client *client) {
         (void)snprintf(value, sizeof value, "%d", i + 1);
         common->sequence = i + 1;
         put(client, "/bench/event", value);
-        double committed = seconds();
+        double committed = bench_seconds();
         while (!event_seen(NULL))
             (void)usleep(50);
         delays[i] = (common->seen_at - committed) * 1e3;
     }
-    double p50 = median(delays, EVENTS);
-    report("event in another process after commit, p50", p50, "ms", "at most 2", p50 <= 2);
-    report("event in another process after commit, p95", delays[EVENTS * 95 / 100], "ms", "-", true);
+    double p50 = bench_median(delays, EVENTS);
+    bench_row("sqlite: event in another process after commit, p50", p50, "ms", "at most 2");
+    bench_row("sqlite: event in another process after commit, p95", delays[EVENTS * 95 / 100], "ms", "-");
     common->stop = true;
     (void)waitpid(child, NULL, 0);
     common->stop = false;
@@ -261,11 +243,11 @@ static void idler(int number) {
     spi_open(&client, &spi, bench.host, mw_backend_plugin(), options);
     spi_watch(&client, &feed, "/nodes", MW_DEPTH_SUBTREE);
     must(spi_await(&client, &feed.synced, 1), "sync");
-    double start = cpu_time(), since = seconds();
+    double start = cpu_time(), since = bench_seconds();
     (void)usleep(1);
-    while (seconds() - since < 10)
+    while (bench_seconds() - since < 10)
         (void)mw_uv_host_step(bench.host, true);
-    common->cpu = (cpu_time() - start) / (seconds() - since);
+    common->cpu = (cpu_time() - start) / (bench_seconds() - since);
     client.backend->unwatch(client.conn, &feed.feed);
     spi_close(&client);
 }
@@ -274,7 +256,7 @@ static void idle_cost(void) {
     pid_t child;
     in_child(idler, 0, &child);
     (void)waitpid(child, NULL, 0);
-    report("idle process, of a core", common->cpu * 100, "%", "at most 0.2", common->cpu * 100 <= 0.2);
+    bench_row("sqlite: idle process, of a core", common->cpu * 100, "%", "at most 0.2");
 }
 
 static void writer(int number) {
@@ -285,8 +267,8 @@ static void writer(int number) {
     spi_open(&client, &spi, bench.host, mw_backend_plugin(), options);
     __sync_fetch_and_add((int *)&common->ready, 1);
     must(run(all_ready, &wanted), "start of the writers");
-    double start = seconds();
-    while (seconds() - start < 4) {
+    double start = bench_seconds();
+    while (bench_seconds() - start < 4) {
         put(&client, path, "value");
         common->commits[number]++;
     }
@@ -311,9 +293,9 @@ static void eight_writers(void) {
         all += common->commits[i];
     }
     double ratio = most ? (double)least / (double)most : 0;
-    report("8 writers: none fails", good, "processes", "at least 8", good == WRITERS);
-    report("8 writers: slowest against fastest", ratio, "ratio", "at least 0.5", ratio >= 0.5);
-    report("8 writers: together", (double)all / 4, "puts/s", "-", true);
+    bench_row("sqlite: 8 writers: none fails", good, "processes", "at least 8");
+    bench_row("sqlite: 8 writers: slowest against fastest", ratio, "ratio", "at least 0.5");
+    bench_row("sqlite: 8 writers: together", (double)all / 4, "puts/s", "-");
 }
 
 int main(void) {

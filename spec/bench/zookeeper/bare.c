@@ -1,4 +1,4 @@
-/* What the parts of the benchmark share: a row of the table, and the C client in a poll loop. */
+/* The C client in a poll loop. */
 #include "bare.h"
 
 #include <poll.h>
@@ -6,29 +6,6 @@
 #include <stdlib.h>
 #include <sys/time.h>
 #include <time.h>
-
-void row(const char *what, double figure, const char *unit, const char *target, double limit, bool at_most) {
-    bool met = at_most ? figure <= limit : figure >= limit;
-    const char *verdict = met ? "met" : "missed";
-    printf("zookeeper: %s | %.3f | %s | %s | %s\n", what, figure, unit, target, limit > 0 ? verdict : "-");
-    fflush(stdout);
-}
-
-double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double median(double *values, size_t count) {
-    qsort(values, count, sizeof *values, ascending);
-    return values[count / 2];
-}
 
 /* ---- The client in a poll loop */
 

@@ -1,9 +1,11 @@
-/* What the parts of the benchmark share; its floor: the C client in a poll loop. */
+/* The floor: the C client in a poll loop. */
 #ifndef BENCH_ZOOKEEPER_BARE_H
 #define BENCH_ZOOKEEPER_BARE_H
 
 #include <stdbool.h>
 #include <zookeeper/zookeeper.h>
+
+#include "bench/figures.h"
 
 typedef struct bare {
     zhandle_t *zh;
@@ -14,12 +16,6 @@ void bare_open(bare *b, const char *servers);
 void bare_run(bare *b, bool (*done)(const bare *b));
 void bare_step(bare *b, int wait_ms); /* one look at the connection, which waits for `wait_ms` at most */
 bool bare_done(const bare *b);        /* `left` is 0 */
-
-/* One line of the table; `limit` 0: it only informs. */
-void row(const char *what, double figure, const char *unit, const char *target, double limit, bool at_most);
-
-double now_s(void); /* CLOCK_MONOTONIC */
-double median(double *values, size_t count);
 
 /* A program that reacts to the changes of /bench/change, made here one after another while it runs; the number that it
  * prints: the median from the write to its reaction, in seconds. 0 when it fails. */

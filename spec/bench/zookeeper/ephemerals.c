@@ -19,14 +19,14 @@ static void bare_deleted(int rc, const void *data) {
 
 static double bare_ephemerals(bare *b) {
     char path[64], value[200] = {0};
-    double begin = now_s();
+    double begin = bench_seconds();
     b->left = EPHEMERALS;
     for (int i = 0; i < EPHEMERALS; i++) {
         snprintf(path, sizeof path, "/bench/b%d", i);
         zoo_acreate(b->zh, path, value, sizeof value, &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL, bare_created, b);
     }
     bare_run(b, bare_done);
-    double took = now_s() - begin;
+    double took = bench_seconds() - begin;
     b->left = EPHEMERALS;
     for (int i = 0; i < EPHEMERALS; i++) {
         snprintf(path, sizeof path, "/bench/b%d", i);
@@ -43,7 +43,7 @@ static double bare_multi(bare *b) {
     static zoo_op_t ops[EPHEMERALS];
     static zoo_op_result_t results[EPHEMERALS];
     static char paths[EPHEMERALS][64], value[200];
-    double begin = now_s();
+    double begin = bench_seconds();
     b->left = EPHEMERALS / PER_MULTI;
     for (int i = 0; i < EPHEMERALS; i++) {
         snprintf(paths[i], sizeof paths[i], "/bench/x%d", i);
@@ -52,7 +52,7 @@ static double bare_multi(bare *b) {
             zoo_amulti(b->zh, PER_MULTI, &ops[i + 1 - PER_MULTI], &results[i + 1 - PER_MULTI], bare_deleted, b);
     }
     bare_run(b, bare_done);
-    double took = now_s() - begin;
+    double took = bench_seconds() - begin;
     b->left = EPHEMERALS;
     for (int i = 0; i < EPHEMERALS; i++)
         zoo_adelete(b->zh, paths[i], -1, bare_deleted, b);
@@ -80,14 +80,14 @@ static double our_ephemerals(node *n) {
     static char value[200];
     mw_error err;
     int left = EPHEMERALS;
-    double begin = now_s();
+    double begin = bench_seconds();
     for (int i = 0; i < EPHEMERALS; i++) {
         snprintf(all[i].path, sizeof all[i].path, "/bench/m%d", i);
         all[i].call = (mw_call){.timeout = MW_FOREVER, .done = bulk_done, .arg = &left};
         mw_create(n->registry, mw_str_of(all[i].path), (mw_str){value, sizeof value}, true, &all[i].call, NULL, &err);
     }
     world_until(n->world, is_zero, &left);
-    double took = now_s() - begin;
+    double took = bench_seconds() - begin;
     left = EPHEMERALS;
     for (int i = 0; i < EPHEMERALS; i++)
         mw_delete(n->registry, mw_str_of(all[i].path), MW_VERSION_ANY, &all[i].call, NULL, &err);
@@ -117,14 +117,14 @@ static double our_registrations(world *w) {
     char path[48];
     int left = EPHEMERALS;
     node_open(w, &n, "ours", world_servers(), 10000);
-    double begin = now_s();
+    double begin = bench_seconds();
     for (int i = 0; i < EPHEMERALS; i++) {
         snprintf(path, sizeof path, "/bench/r%d", i);
         (void)mw_register(n.registry, mw_str_of(path), (mw_str){value, sizeof value}, MW_FOREVER, &events, &left,
                           &all[i], &err);
     }
     world_until(w, is_zero, &left);
-    double took = now_s() - begin;
+    double took = bench_seconds() - begin;
     for (int i = 0; i < EPHEMERALS; i++)
         mw_registration_free(all[i]);
     node_close(&n);
@@ -133,11 +133,10 @@ static double our_registrations(world *w) {
 
 /* ---- The rows */
 
-static void compare(const char *whose, const char *program, const char *its_work, const char *target, double limit,
-                    world *w) {
+static void compare(const char *whose, const char *program, const char *its_work, const char *target, world *w) {
     char what[96];
-    snprintf(what, sizeof what, "5,000 ephemerals: speed to %s", whose);
-    row(what, speed_to(program, its_work, our_session_of_ephemerals, w, world_servers()), "x", target, limit, false);
+    snprintf(what, sizeof what, "zookeeper: 5,000 ephemerals: speed to %s", whose);
+    bench_row(what, speed_to(program, its_work, our_session_of_ephemerals, w, world_servers()), "x", target);
 }
 
 void bench_ephemerals(world *w) {
@@ -154,16 +153,17 @@ void bench_ephemerals(world *w) {
         ours[i] = our_ephemerals(&n);
         desired[i] = our_registrations(w);
     }
-    double f = median(floor_s, ROUNDS), o = median(ours, ROUNDS);
+    double f = bench_median(floor_s, ROUNDS), o = bench_median(ours, ROUNDS);
     zookeeper_close(b.zh);
     node_close(&n);
-    row("5,000 ephemerals of 200 bytes", o * 1000, "ms", "-", 0, true);
-    row("5,000 ephemerals as registrations, watched", median(desired, ROUNDS) * 1000, "ms", "-", 0, true);
-    row("5,000 ephemerals: speed to zoo_acreate", f / o, "x", "at least 0.9", 0.9, false);
-    row("5,000 ephemerals: speed to zoo_amulti of 500 by hand", median(multi_s, ROUNDS) / o, "x", "-", 0, true);
-    compare("Curator inBackground", CURATOR, "background", "at least 1.0", 1.0, w);
-    compare("Curator blocking", CURATOR, "blocking", "at least 3", 3, w);
-    compare("kazoo create_async", KAZOO, "ephemerals", "at least 2", 2, w);
+    bench_row("zookeeper: 5,000 ephemerals of 200 bytes", o * 1000, "ms", "-");
+    bench_row("zookeeper: 5,000 ephemerals as registrations, watched", bench_median(desired, ROUNDS) * 1000, "ms", "-");
+    bench_row("zookeeper: 5,000 ephemerals: speed to zoo_acreate", f / o, "x", "at least 0.9");
+    bench_row("zookeeper: 5,000 ephemerals: speed to zoo_amulti of 500 by hand", bench_median(multi_s, ROUNDS) / o, "x",
+              "-");
+    compare("Curator inBackground", CURATOR, "background", "at least 1.0", w);
+    compare("Curator blocking", CURATOR, "blocking", "at least 3", w);
+    compare("kazoo create_async", KAZOO, "ephemerals", "at least 2", w);
 }
 
 /* Where the servers are farther away: a batch waits for the answer to the one before. */
@@ -185,5 +185,6 @@ void bench_far_ephemerals(world *w) {
     zookeeper_close(b.zh);
     node_close(&n);
     proxy_stop(&p);
-    row("5,000 ephemerals, 5 ms round trip: speed to zoo_acreate", median(ratios, ROUNDS), "x", "-", 0, true);
+    bench_row("zookeeper: 5,000 ephemerals, 5 ms round trip: speed to zoo_acreate", bench_median(ratios, ROUNDS), "x",
+              "-");
 }

@@ -20,23 +20,23 @@ typedef struct lag {
 } lag;
 
 static void tick(lag *l) {
-    double late = now_s() - l->due;
+    double late = bench_seconds() - l->due;
     if (l->count < TICKS)
         l->late[l->count++] = late;
-    l->due = now_s() + PERIOD;
+    l->due = bench_seconds() + PERIOD;
 }
 
 static void start(lag *l) {
-    l->due = now_s() + PERIOD;
+    l->due = bench_seconds() + PERIOD;
 }
 
 static void report(const char *what, const char *whose, lag *l) {
     char text[128];
-    (void)median(l->late, (size_t)l->count); /* sorts */
-    snprintf(text, sizeof text, "loop lag, %s: p99%s", what, whose);
-    row(text, l->late[l->count * 99 / 100] * 1000, "ms", "-", 0, true);
-    snprintf(text, sizeof text, "loop lag, %s: largest%s", what, whose);
-    row(text, l->late[l->count - 1] * 1000, "ms", "-", 0, true);
+    (void)bench_median(l->late, (size_t)l->count); /* sorts */
+    snprintf(text, sizeof text, "zookeeper: loop lag, %s: p99%s", what, whose);
+    bench_row(text, l->late[l->count * 99 / 100] * 1000, "ms", "-");
+    snprintf(text, sizeof text, "zookeeper: loop lag, %s: largest%s", what, whose);
+    bench_row(text, l->late[l->count - 1] * 1000, "ms", "-");
 }
 
 /* ---- In the registry's loop */
@@ -158,9 +158,9 @@ static void our_frozen(world *w, lag *l) {
 /* ---- In the bare client's poll loop */
 
 static void bare_tick(bare *b, lag *l) {
-    double wait = l->due - now_s();
+    double wait = l->due - bench_seconds();
     bare_step(b, wait > 0 ? (int)ceil(wait * 1000) : 0);
-    if (now_s() >= l->due)
+    if (bench_seconds() >= l->due)
         tick(l);
 }
 
@@ -170,7 +170,7 @@ static void bare_until_done(bare *b, lag *l) {
 }
 
 static void bare_pass(bare *b, lag *l, int ms) {
-    for (double until = now_s() + ms / 1000.0; now_s() < until;)
+    for (double until = bench_seconds() + ms / 1000.0; bench_seconds() < until;)
         bare_tick(b, l);
 }
 

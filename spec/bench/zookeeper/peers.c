@@ -31,5 +31,5 @@ double speed_to(const char *program, const char *its_work, our_work *ours, world
     double theirs = peer("%s %s %s /bench 2>/dev/null", program, its_work, servers);
     for (int i = 0; i < AFTER; i++)
         seconds[BEFORE + i] = ours(w, servers);
-    return theirs / median(seconds, BEFORE + AFTER);
+    return theirs / bench_median(seconds, BEFORE + AFTER);
 }

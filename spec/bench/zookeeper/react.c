@@ -75,7 +75,7 @@ static void got(int rc, const char *value, int len, const struct Stat *stat, con
     floor_reaction *f = (floor_reaction *)data;
     char text[64];
     snprintf(text, sizeof text, "%.*s", len > 0 ? len : 0, value ? value : "");
-    double delay = now_s() - (double)strtoll(text, NULL, 10) / 1e9;
+    double delay = bench_seconds() - (double)strtoll(text, NULL, 10) / 1e9;
     if (f->seen >= WARM && f->seen < WARM + COUNT)
         f->delays[f->seen - WARM] = delay;
     f->bare.left = ++f->seen < WARM + COUNT;
@@ -92,6 +92,6 @@ int react_bare(const char *servers) {
     read_again(&f);
     bare_run(&f.bare, bare_done);
     zookeeper_close(f.bare.zh);
-    printf("%.9f\n", median(f.delays, COUNT));
+    printf("%.9f\n", bench_median(f.delays, COUNT));
     return EXIT_SUCCESS;
 }

@@ -35,10 +35,10 @@ static void bare_names(int rc, const struct String_vector *names, const void *da
 static double bare_view(void) {
     bare b = {.left = -1};
     bare_open(&b, world_servers());
-    double begin = now_s();
+    double begin = bench_seconds();
     zoo_awget_children(b.zh, "/bench/view", bare_watched, NULL, bare_names, &b);
     bare_run(&b, bare_done);
-    double took = now_s() - begin;
+    double took = bench_seconds() - begin;
     zookeeper_close(b.zh);
     return took;
 }
@@ -61,10 +61,10 @@ static double our_view(world *w, const char *servers) {
     node n;
     observer o;
     node_open(w, &n, "view", servers, 10000);
-    double begin = now_s();
+    double begin = bench_seconds();
     observer_start(&n, &o, "view", "/bench/view", MW_DEPTH_CHILDREN);
     world_until(w, observer_synced, &o);
-    double took = now_s() - begin;
+    double took = bench_seconds() - begin;
     mw_unsubscribe(o.subscription);
     node_close(&n);
     return took;
@@ -112,11 +112,11 @@ static double our_locks(world *w, const char *servers, int sessions, int each) {
         mw_lock_new(nodes[i].registry, mw_str_of(sessions > 1 ? "/bench/contended" : "/bench/lock"), mw_str_of("b"),
                     &turn_events, &turns[i], &turns[i].lock, &err);
     }
-    double begin = now_s();
+    double begin = bench_seconds();
     for (int i = 0; i < sessions; i++)
         (void)mw_lock_acquire(turns[i].lock, 0, false, &err);
     world_until(w, is_zero, &left);
-    double took = now_s() - begin;
+    double took = bench_seconds() - begin;
     for (int i = 0; i < sessions; i++) {
         mw_lock_free(turns[i].lock);
         node_close(&nodes[i]);
@@ -138,27 +138,26 @@ static double median_of(our_work *ours, world *w, const char *servers) {
     double seconds[ROUNDS];
     for (int i = 0; i < ROUNDS; i++)
         seconds[i] = ours(w, servers);
-    return median(seconds, ROUNDS);
+    return bench_median(seconds, ROUNDS);
 }
 
-static void bench_lock(world *w, const char *servers, const char *where, double target) {
-    char what[128], text[32];
-    snprintf(text, sizeof text, target > 0 ? "at least %.0f" : "-", target);
-    snprintf(what, sizeof what, "free lock acquire+release, %s", where);
-    row(what, median_of(our_free_lock, w, servers) * 1000, "ms", "-", 0, true);
-    snprintf(what, sizeof what, "free lock, %s: speed to InterProcessMutex", where);
-    row(what, speed_to(CURATOR, "lock", our_free_lock, w, servers), "x", text, target, false);
-    snprintf(what, sizeof what, "free lock, %s: speed to kazoo Lock", where);
-    row(what, speed_to(KAZOO, "lock", our_free_lock, w, servers), "x", text, target, false);
+static void bench_lock(world *w, const char *servers, const char *where, const char *target) {
+    char what[128];
+    snprintf(what, sizeof what, "zookeeper: free lock acquire+release, %s", where);
+    bench_row(what, median_of(our_free_lock, w, servers) * 1000, "ms", "-");
+    snprintf(what, sizeof what, "zookeeper: free lock, %s: speed to InterProcessMutex", where);
+    bench_row(what, speed_to(CURATOR, "lock", our_free_lock, w, servers), "x", target);
+    snprintf(what, sizeof what, "zookeeper: free lock, %s: speed to kazoo Lock", where);
+    bench_row(what, speed_to(KAZOO, "lock", our_free_lock, w, servers), "x", target);
 }
 
 static void bench_contention(world *w) {
     const char *servers = world_servers();
     double to_curator = speed_to(CURATOR, "contend", our_hand_over, w, servers);
     double to_kazoo = speed_to(KAZOO, "contend", our_hand_over, w, servers);
-    row("8 sessions contending, hand-overs", 1 / median_of(our_hand_over, w, servers), "1/s", "-", 0, true);
-    row("8 sessions contending: to the better peer", to_curator < to_kazoo ? to_curator : to_kazoo, "x", "at least 1.5",
-        1.5, false);
+    bench_row("zookeeper: 8 sessions contending, hand-overs", 1 / median_of(our_hand_over, w, servers), "1/s", "-");
+    bench_row("zookeeper: 8 sessions contending: to the better peer", to_curator < to_kazoo ? to_curator : to_kazoo,
+              "x", "at least 1.5");
 }
 
 /* As a service meets it: once, in a process that has just connected. Ours and the peer's take turns. */
@@ -169,8 +168,8 @@ static void bench_first_view(const char *name, const char *its_work) {
         double ours = peer("/proc/%d/exe view", (int)getpid());
         ratios[i] = peer(PEER(CURATOR), its_work, world_servers()) / ours;
     }
-    snprintf(what, sizeof what, "10,000-member view, new process: speed to %s", name);
-    row(what, median(ratios, PEERS), "x", "at least 3", 3, false);
+    snprintf(what, sizeof what, "zookeeper: 10,000-member view, new process: speed to %s", name);
+    bench_row(what, bench_median(ratios, PEERS), "x", "at least 3");
 }
 
 static void bench_view(world *w) {
@@ -179,21 +178,21 @@ static void bench_view(world *w) {
         ours[i] = our_view(w, world_servers());
         floor_s[i] = bare_view();
     }
-    double f = median(floor_s, ROUNDS), o = median(ours, ROUNDS);
-    row("10,000-member view ready", o * 1000, "ms", "-", 0, true);
-    row("10,000-member view: time to zoo_awget", o / f, "x", "at most 1.2", 1.2, true);
-    row("10,000-member view: resident memory", peer("/proc/%d/exe resident", (int)getpid()), "MB", "at most 20", 20,
-        true);
+    double f = bench_median(floor_s, ROUNDS), o = bench_median(ours, ROUNDS);
+    bench_row("zookeeper: 10,000-member view ready", o * 1000, "ms", "-");
+    bench_row("zookeeper: 10,000-member view: time to zoo_awget", o / f, "x", "at most 1.2");
+    bench_row("zookeeper: 10,000-member view: resident memory", peer("/proc/%d/exe resident", (int)getpid()), "MB",
+              "at most 20");
     bench_first_view("CuratorCache", "cache");
     bench_first_view("TreeCache", "tree");
-    row("10,000-member view, warm: speed to CuratorCache",
-        speed_to(CURATOR, "cache-warm", our_view, w, world_servers()), "x", "at least 3", 3, false);
-    row("10,000-member view, warm: speed to TreeCache", speed_to(CURATOR, "tree-warm", our_view, w, world_servers()),
-        "x", "at least 3", 3, false);
-    row("10,000-member view: resident memory of Curator", peer(PEER(CURATOR), "resident", world_servers()), "MB", "-",
-        0, true);
-    row("10,000-member view: resident memory of kazoo", peer(PEER(KAZOO), "resident", world_servers()), "MB", "-", 0,
-        true);
+    bench_row("zookeeper: 10,000-member view, warm: speed to CuratorCache",
+              speed_to(CURATOR, "cache-warm", our_view, w, world_servers()), "x", "at least 3");
+    bench_row("zookeeper: 10,000-member view, warm: speed to TreeCache",
+              speed_to(CURATOR, "tree-warm", our_view, w, world_servers()), "x", "at least 3");
+    bench_row("zookeeper: 10,000-member view: resident memory of Curator",
+              peer(PEER(CURATOR), "resident", world_servers()), "MB", "-");
+    bench_row("zookeeper: 10,000-member view: resident memory of kazoo", peer(PEER(KAZOO), "resident", world_servers()),
+              "MB", "-");
 }
 
 static double react_with(const char *format, ...) {
@@ -219,11 +218,15 @@ static void bench_reaction(void) {
         to_kazoo[i] = ours[i] / kazoo;
         floor_to_kazoo[i] = least / kazoo;
     }
-    row("change to Lua reaction, p50", median(ours, PAIRS) * 1e6, "us", "-", 0, true);
-    row("change to Lua reaction: time to zoo_awget", median(to_floor, PAIRS), "x", "at most 1.15", 1.15, true);
-    row("change to Lua reaction: time to CuratorCache", median(to_curator, PEERS), "x", "at most 1.0", 1.0, true);
-    row("change to Lua reaction: time to kazoo DataWatch", median(to_kazoo, PEERS), "x", "at most 0.5", 0.5, true);
-    row("change to zoo_awget alone: time to kazoo DataWatch", median(floor_to_kazoo, PEERS), "x", "-", 0, true);
+    bench_row("zookeeper: change to Lua reaction, p50", bench_median(ours, PAIRS) * 1e6, "us", "-");
+    bench_row("zookeeper: change to Lua reaction: time to zoo_awget", bench_median(to_floor, PAIRS), "x",
+              "at most 1.15");
+    bench_row("zookeeper: change to Lua reaction: time to CuratorCache", bench_median(to_curator, PEERS), "x",
+              "at most 1.0");
+    bench_row("zookeeper: change to Lua reaction: time to kazoo DataWatch", bench_median(to_kazoo, PEERS), "x",
+              "at most 0.5");
+    bench_row("zookeeper: change to zoo_awget alone: time to kazoo DataWatch", bench_median(floor_to_kazoo, PEERS), "x",
+              "-");
 }
 
 static void make_members(world *w) {
@@ -258,11 +261,11 @@ static void all(void) {
         bench_far_ephemerals(&w);
     }
     if (!only || strstr(only, "lock")) {
-        bench_lock(&w, world_servers(), "loopback", 0);
+        bench_lock(&w, world_servers(), "loopback", "-");
         proxy_start(&p, world_port(1));
         proxy_tell(&p, "delay 2 1"); /* 2.5 ms each way, on average */
         snprintf(servers, sizeof servers, "127.0.0.1:%d", p.port);
-        bench_lock(&w, servers, "5 ms round trip", 2);
+        bench_lock(&w, servers, "5 ms round trip", "at least 2");
         proxy_stop(&p);
         bench_contention(&w);
     }
@@ -283,10 +286,10 @@ static void first_view(bool memory) {
     world_begin(&w);
     world_bare(&w);
     node_open(&w, &n, "view", world_servers(), 10000);
-    double begin = now_s();
+    double begin = bench_seconds();
     observer_start(&n, &o, "view", "/bench/view", MW_DEPTH_CHILDREN);
     world_until(&w, observer_synced, &o);
-    printf("%f\n", memory ? our_resident() : now_s() - begin);
+    printf("%f\n", memory ? our_resident() : bench_seconds() - begin);
     remove(w.history_path);
 }
 
