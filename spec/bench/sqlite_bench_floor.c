@@ -38,6 +38,7 @@ bench_floor *bench_floor_open(const char *path) {
         return NULL;
     if (sqlite3_open(path, &bare->handle) != SQLITE_OK)
         return NULL;
+    (void)sqlite3_busy_timeout(bare->handle, 10000); /* a renewal of ours may be under way */
     bare->functions.handle = bare->handle;
     (void)mw__sqlite_add_functions(&bare->functions);
     if (sqlite3_exec(bare->handle,
