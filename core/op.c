@@ -192,6 +192,12 @@ void mw_op_cancel(mw_op *op) {
         mw__op_finish_later(op, mw_fail(&why, MW_EUNKNOWN, "cancelled after it was sent; it may have happened"), &why);
 }
 
+void mw__op_withdraw(mw_op *op) {
+    op->fail_fast = true;
+    if (!op->sent)
+        mw_op_cancel(op);
+}
+
 /* ---- Making --------------------------------------------------------------------------------------------------------
  */
 

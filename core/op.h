@@ -41,6 +41,9 @@ void mw__op_start(mw_op *op, const mw_call *call, mw_op **ret_op);
 /* Settle an op that is in no backend: reported from the loop. */
 void mw__op_finish_later(mw_op *op, int status, const mw_error *detail);
 
+/* It is not sent any more. What was sent already ends with what became of it. */
+void mw__op_withdraw(mw_op *op);
+
 /* Take a removal's ops back; whether any of them was sent already. */
 bool mw__removal_stop(struct mw__removal *removal);
 

@@ -1,11 +1,18 @@
-/* Registration: an ephemeral as a desired state. What stands in the registry is brought to it, in each session anew. */
+/* Registration: an ephemeral as a desired state. What stands in the registry is brought to it, in each session anew.
+ *
+ * Each registration keeps what it knows of its place, and one rule (`due`) says what that makes necessary. Knowledge
+ * comes from the answers to its own operations, one at a time, and from a subscription to the place, which may be ahead
+ * of an answer or behind it: revisions tell. Nothing else decides, so it does not matter in which order they come.
+ *   - A wrong NOTHING is harmless: `create` is refused where something stands.
+ *   - A wrong OURS or ANOTHERS is corrected by the subscription, which never misses the last state.
+ *   - Where a write of ours may have been applied, or not, a fresh look comes before anything else. */
 #include <stdlib.h>
 
 #include "op.h"
 #include "txn_rules.h"
 
-/* How many registrations write at the same time; the rest wait for their turn. */
-#define WRITING_MAX 512u
+/* How many registrations have an operation under way at the same time; the rest wait for their turn. */
+#define BUSY_MAX 512u
 
 /* How long to wait after a failure that may pass. */
 #define RETRY_DELAY (200 * MW_MS)
@@ -13,33 +20,34 @@
 /* After a session was lost everybody comes back at once: wait a random part of this. */
 #define JITTER_MAX MW_SECOND
 
-typedef enum reg_state {
-    ABSENT,  /* not in this session */
-    TURN,    /* waits for its turn to write */
-    WRITING, /* an op is under way */
-    BLOCKED, /* another's entry is in the way: waiting for it to go */
-    VISIBLE,
-    FAILED /* not tried further */
-} reg_state;
+typedef enum standing { NOTHING, OURS, ANOTHERS } standing;
+
+typedef enum action { REST, LOOK, CREATE, SET, REMOVE, END_LEFTOVER } action;
 
 struct mw_registration {
     mw__link link;
     mw__link turn;
     mw_registry *registry;
-    reg_state state;
-    bool dirty;   /* `value` is newer than what stands there */
-    bool created; /* the op under way creates */
-    bool told;    /* in this session */
-    bool freed;   /* by its owner, while an op was under way */
-    int64_t version;
-    mw_session_id blocker;
-    mw_subscription *place; /* who stands there: it may go, or be taken away from us */
-    bool occupied;          /* by what `place` told last */
-    int64_t deserted;       /* or the revision as of which it told that nothing stands there; -1 = it did not */
-    int64_t present;        /* revision of what was last read or written there */
+
+    standing standing;
+    int64_t as_of;        /* revision of what was learned since the last operation began; -1 = nothing */
+    int64_t version;      /* OURS */
+    mw_session_id owner;  /* ANOTHERS; 0 = persistent */
+    mw_session_id barred; /* a former session that could not be ended with its secret */
+    bool doubtful;        /* a write of ours may have been applied: look first */
+
+    bool wanted; /* false: given up, or freed by its owner; what is ours is taken out */
+    bool freed;
+    bool dirty; /* `value` is newer than what stands there */
+    bool told;  /* in this session */
+    bool once;  /* in any session */
+
+    bool busy;  /* an operation is under way, or the end of a leftover */
+    mw_op *op;  /* NULL: that of a leftover, or none */
+    bool shown; /* `place` shows an entry */
+    mw_subscription *place;
     mw_timer patience;
     mw_time timeout;
-    mw_time late; /* when to give up, since it first met another's entry; 0 = it has not */
     const mw_registration_events *events;
     void *arg;
     mw_str path;
@@ -48,23 +56,49 @@ struct mw_registration {
     char path_bytes[];
 };
 
-static void write_next(mw_registration *reg);
+/* ---- What is known, and what that makes necessary ------------------------------------------------------------------
+ */
 
-static void pump(mw_registry *registry) {
-    while (registry->registrations_writing < WRITING_MAX && mw__registry_connected(registry) &&
-           !mw_timer_armed(&registry->registration_jitter)) {
-        mw__link *link = mw__list_shift(&registry->registration_queue);
-        if (!link)
-            return;
-        write_next(mw_container(link, mw_registration, turn));
-    }
+static void learn(mw_registration *reg, int64_t revision, const mw_entry *entry) {
+    if (revision < reg->as_of)
+        return;
+    reg->as_of = revision;
+    reg->standing = NOTHING;
+    if (!entry)
+        return;
+    reg->standing = entry->owner && entry->owner == mw_registry_session(reg->registry) ? OURS : ANOTHERS;
+    reg->version = entry->version;
+    reg->owner = entry->owner;
 }
 
-static void take_turn(mw_registration *reg) {
-    reg->state = TURN;
-    if (!mw__linked(&reg->turn))
-        mw__list_append(&reg->registry->registration_queue, &reg->turn);
-    pump(reg->registry);
+/* Only a session that is proved to be ours is ended, never a path deleted. */
+static const unsigned char *leftover_secret(const mw_registration *reg) {
+    bool candidate = reg->standing == ANOTHERS && reg->owner && reg->owner != reg->barred;
+    return candidate ? mw__session_secret_of(reg->registry, reg->owner) : NULL;
+}
+
+static action due(const mw_registration *reg) {
+    if (reg->doubtful)
+        return LOOK;
+    if (!reg->wanted)
+        return reg->standing == OURS ? REMOVE : REST;
+    if (reg->standing == NOTHING)
+        return CREATE;
+    if (reg->standing == OURS)
+        return reg->dirty ? SET : REST;
+    return leftover_secret(reg) ? END_LEFTOVER : REST;
+}
+
+/* Do what is due. False: there is no memory for it, and it has queued again. */
+static bool perform(mw_registration *reg);
+
+static void pump(mw_registry *registry) {
+    while (registry->registrations_writing < BUSY_MAX && mw__registry_connected(registry) &&
+           !mw_timer_armed(&registry->registration_jitter)) {
+        mw__link *link = mw__list_shift(&registry->registration_queue);
+        if (!link || !perform(mw_container(link, mw_registration, turn)))
+            return;
+    }
 }
 
 /* Our subscription is no handle of the caller's: it does not count. */
@@ -86,275 +120,271 @@ static void release(mw_registration *reg) {
     mw__registry_unref(registry);
 }
 
-static void tell(mw_registration *reg, int status, const mw_error *why) {
-    if (status == MW_OK && reg->told)
+/* The session lives, as far as anybody knows, and with it what was written in it. */
+static bool in_session(const mw_registry *registry) {
+    return !registry->closing && mw_registry_session(registry) != 0;
+}
+
+/* Queue for what is due. What nobody wants, and nothing of ours is left of, is freed. */
+static void wake(mw_registration *reg) {
+    mw_registry *registry = reg->registry;
+    if (reg->busy)
         return;
-    reg->told = status == MW_OK;
-    reg->late = 0;
-    reg->events->registered(reg->arg, status, why);
+    bool done = registry->closing || (!reg->wanted && !in_session(registry)) || due(reg) == REST;
+    if (done && reg->freed)
+        release(reg);
+    if (done || !mw__registry_connected(registry))
+        return;
+    if (!mw__linked(&reg->turn))
+        mw__list_append(&registry->registration_queue, &reg->turn);
+    pump(registry);
+}
+
+/* ---- The end -------------------------------------------------------------------------------------------------------
+ */
+
+static void let_go(mw_registration *reg) {
+    reg->wanted = reg->told = false;
+    stop_watching(reg);
+    if (reg->op)
+        mw__op_withdraw(reg->op);
+    /* Another may have deleted ours and stand there with the same version before we hear of it. */
+    reg->doubtful = reg->doubtful || reg->standing == OURS;
 }
 
 static void give_up(mw_registration *reg, int status, const mw_error *why) {
-    stop_watching(reg);
-    reg->state = FAILED;
-    tell(reg, status, why);
+    mw_error kept = *why;
+    let_go(reg);
+    wake(reg);
+    reg->events->registered(reg->arg, status, &kept); /* last: whoever hears it may free the registration */
 }
-
-/* The registry has closed, or its connection has failed for good: nothing is tried further. */
-static bool over(mw_registration *reg) {
-    const mw_registry *registry = reg->registry;
-    bool failed = registry->failure && !registry->closing;
-    if (failed)
-        give_up(reg, registry->failure, &registry->failure_detail);
-    return failed || registry->closing;
-}
-
-/* Memory was short. */
-static void try_later(mw_registration *reg, int status, const mw_error *why) {
-    mw_registry *registry = reg->registry;
-    if (mw_timer_start(registry->host, &registry->registration_jitter, RETRY_DELAY) != MW_OK) {
-        give_up(reg, status, why);
-        return;
-    }
-    reg->state = TURN;
-    mw__list_append(&registry->registration_queue, &reg->turn);
-}
-
-/* ---- The place is watched: another's entry is in the way, or ours was taken away
- * ---------------------------------------------------------------------------------
- */
 
 static void out_of_patience(mw_timer *timer) {
     mw_registration *reg = mw_container(timer, mw_registration, patience);
     mw_error why;
-    if (reg->blocker)
+    if (reg->owner)
         (void)mw_fail(&why, MW_EEXISTS, "%.*s is held by session %llx, which did not go in time", MW__SHOWN(reg->path),
-                      (unsigned long long)reg->blocker);
+                      (unsigned long long)reg->owner);
     else
         (void)mw_fail(&why, MW_EEXISTS, "%.*s is there and persistent; delete it or choose another path",
                       MW__SHOWN(reg->path));
     give_up(reg, MW_EEXISTS, &why);
 }
 
-static void start_over(mw_registration *reg) {
-    mw_timer_stop(reg->registry->host, &reg->patience);
-    reg->version = -1;
-    take_turn(reg);
+static void be_patient(mw_registration *reg) {
+    if (reg->timeout != MW_FOREVER && !mw_timer_armed(&reg->patience))
+        (void)mw_timer_start(reg->registry->host, &reg->patience, reg->timeout);
 }
 
-/* Nothing stands there any more. What `place` told may be older than what was read or written since; and newer, when
- * it went before `place` was watched, or before the answer to the read had come. */
-static bool deserted(const mw_registration *reg) {
-    return reg->deserted >= reg->present;
+/* ---- The place is watched: another's entry is in the way, or ours was taken away
+ * ---------------------------------------------------------------------------------
+ */
+
+static bool blocked(const mw_registration *reg) {
+    return reg->wanted && reg->standing == ANOTHERS && due(reg) == REST;
 }
 
 static void place_changed(void *arg, const mw_event *event) {
     mw_registration *reg = arg;
-    bool shown = event->kind == MW_ADDED || event->kind == MW_UPDATED;
-    bool taken = shown && event->entry.owner != mw_registry_session(reg->registry);
     if (event->kind != MW_SYNCED)
-        reg->occupied = shown;
-    reg->deserted = reg->occupied ? -1 : event->entry.revision;
-    if ((reg->state == BLOCKED && deserted(reg)) || (reg->state == VISIBLE && (deserted(reg) || taken)))
-        start_over(reg);
+        reg->shown = event->kind != MW_REMOVED;
+    if (event->kind != MW_SYNCED || !reg->shown)
+        learn(reg, event->entry.revision, reg->shown ? &event->entry : NULL);
+    if (blocked(reg))
+        be_patient(reg);
+    wake(reg);
 }
 
-static int watch_place(mw_registration *reg, mw_error *err) {
-    if (reg->place || reg->registry->closing)
-        return MW_OK;
-    int status = mw_subscribe(reg->registry, reg->path, MW_DEPTH_SELF, place_changed, NULL, reg, &reg->place, err);
-    if (status == MW_OK)
-        reg->registry->handles--;
-    return status;
+static void delay_all(mw_registry *registry) {
+    if (!registry->closing)
+        (void)mw_timer_start(registry->host, &registry->registration_jitter, RETRY_DELAY);
 }
 
-static void wait_for_blocker(mw_registration *reg, mw_session_id owner) {
+static void watch_place(mw_registration *reg) {
     mw_registry *registry = reg->registry;
     mw_error why;
-    reg->state = BLOCKED;
-    reg->blocker = owner;
-    int status = watch_place(reg, &why);
-    mw_time now = mw_host_now(registry->host);
-    bool bounded = reg->timeout != MW_FOREVER;
-    if (bounded && !reg->late)
-        reg->late = now + reg->timeout;
-    if (status != MW_OK)
-        give_up(reg, status, &why);
-    else if (deserted(reg))
-        start_over(reg);
-    else if (bounded)
-        (void)mw_timer_start(registry->host, &reg->patience, reg->late > now ? reg->late - now : 0);
-}
-
-static void op_ended(mw_registration *reg) {
-    reg->registry->registrations_writing--;
-    if (reg->state == WRITING)
-        reg->state = ABSENT;
-}
-
-/* The session lives, as far as anybody knows, and with it what was written in it. */
-static bool in_session(const mw_registry *registry) {
-    return !registry->closing && mw_registry_session(registry) != 0;
-}
-
-static void look(mw_registration *reg);
-
-/* A withdrawn registration whose op has come back: take out what the op may have put there. */
-static bool finish_freed(mw_registration *reg) {
-    mw_registry *registry = reg->registry;
-    if (!reg->freed)
-        return false;
-    mw_call call = {0};
-    if (reg->version >= 0 && in_session(registry) && !mw__registry_connected(registry)) {
-        look(reg); /* once connected again: only then is it certain that it is ours */
-        return true;
-    }
-    if (mw__registry_connected(registry) && reg->version >= 0)
-        (void)mw_delete(registry, reg->path, reg->version, &call, NULL, NULL);
-    release(reg);
-    return true;
-}
-
-static void leftover_ended(void *arg, int status, const mw_error *detail) {
-    mw_registration *reg = arg;
-    mw_registry *registry = reg->registry;
-    op_ended(reg);
-    reg->version = -1;
-    if (!finish_freed(reg) && !over(reg)) {
-        if (status == MW_OK)
-            take_turn(reg);
-        else
-            wait_for_blocker(reg, reg->blocker);
-    }
-    pump(registry);
-    mw__registry_unref(registry);
-}
-
-/* Only a session that is proved to be ours is ended, never a path deleted. */
-static void end_leftover(mw_registration *reg, mw_session_id owner, const unsigned char *secret) {
-    mw_registry *registry = reg->registry;
-    reg->state = WRITING;
-    reg->blocker = owner;
-    registry->registrations_writing++;
-    mw__registry_ref(registry);
-    mw_log(registry->host, MW_LOG_INFO, "register", "ending our former session %llx, which still holds %.*s",
-           (unsigned long long)owner, MW__SHOWN(reg->path));
-    registry->backend->end_session(registry->conn, owner, secret, leftover_ended, reg);
-}
-
-static void judge_present(mw_registration *reg, const mw_entry *entry) {
-    mw_registry *registry = reg->registry;
-    const unsigned char *secret = NULL;
-    reg->present = entry->revision;
-    if (entry->owner && entry->owner == mw_registry_session(registry)) {
-        reg->version = entry->version;
-        reg->state = VISIBLE; /* ours, by a create whose reply was lost */
-        reg->dirty = true;
-        take_turn(reg);
-    } else if (entry->owner && (secret = mw__session_secret_of(registry, entry->owner))) {
-        end_leftover(reg, entry->owner, secret);
+    if (reg->place)
+        return;
+    reg->shown = false;
+    if (mw_subscribe(registry, reg->path, MW_DEPTH_SELF, place_changed, NULL, reg, &reg->place, &why) == MW_OK) {
+        registry->handles--;
+    } else if (reg->standing == OURS) {
+        mw_log(registry->host, MW_LOG_WARN, "register", "a removal of %.*s will not be noticed: %s",
+               MW__SHOWN(reg->path), why.message);
     } else {
-        wait_for_blocker(reg, entry->owner);
+        reg->doubtful = true; /* look again, since nobody tells */
+        delay_all(registry);
     }
 }
 
-/* ---- Writing -------------------------------------------------------------------------------------------------------
+/* ---- Operations ----------------------------------------------------------------------------------------------------
  */
 
-/* Whether the same may succeed later by itself: the session's next state decides, or the next look. */
-static bool passing(int status) {
-    return status == MW_EDISCONNECTED || status == MW_EUNKNOWN || status == MW_ESESSION_LOST || status == MW_EIO ||
-           status == MW_ENO_MEMORY || status == MW_ETIMEOUT;
+static void begin(mw_registration *reg) {
+    reg->busy = true;
+    reg->as_of = -1;
+    reg->registry->registrations_writing++;
+}
+
+static void settle(mw_registration *reg) {
+    reg->busy = false;
+    reg->op = NULL;
+    reg->registry->registrations_writing--;
+}
+
+/* After an operation. It may free the registration. */
+static void carry_on(mw_registration *reg) {
+    mw_registry *registry = reg->registry;
+    if (reg->wanted && !registry->closing && (reg->standing == OURS || blocked(reg)))
+        watch_place(reg);
+    if (blocked(reg) && !registry->closing)
+        be_patient(reg);
+    wake(reg);
+    pump(registry);
+}
+
+static bool not_applied(int status) {
+    return status == MW_ECANCELLED || status == MW_EDISCONNECTED || status == MW_ECLOSED;
+}
+
+/* Whether the same may succeed later by itself. */
+static bool passing(const mw_registration *reg, int status) {
+    if (status == MW_EIO || status == MW_ENO_MEMORY)
+        delay_all(reg->registry);
+    return status == MW_EUNKNOWN || status == MW_ESESSION_LOST || status == MW_EIO || status == MW_ENO_MEMORY ||
+           status == MW_ETIMEOUT || not_applied(status);
+}
+
+/* It would be refused again. */
+static void refused(mw_registration *reg, const mw_result *result) {
+    mw_registry *registry = reg->registry;
+    if (reg->wanted) {
+        give_up(reg, result->status, result->error);
+        pump(registry);
+    } else {
+        carry_on(reg);
+    }
 }
 
 static void on_looked(void *arg, const mw_result *result) {
     mw_registration *reg = arg;
-    mw_registry *registry = reg->registry;
-    op_ended(reg);
-    reg->version = -1;
-    if (result->status == MW_OK && reg->freed && result->entries[0].owner == mw_registry_session(registry))
-        reg->version = result->entries[0].version;
-    if (finish_freed(reg) || over(reg)) {
-        pump(registry);
-        return;
+    bool found = result->status == MW_OK, known = found || result->status == MW_ENOT_FOUND;
+    settle(reg);
+    reg->doubtful = !known && passing(reg, result->status);
+    if (found) {
+        reg->dirty = true; /* what stands there of ours may be older */
+        learn(reg, result->entries[0].revision, &result->entries[0]);
+    } else if (!reg->doubtful) {
+        reg->standing = NOTHING;
     }
-    if (result->status == MW_OK)
-        judge_present(reg, &result->entries[0]);
-    else if (result->status == MW_ENOT_FOUND || passing(result->status))
-        take_turn(reg);
+    if (known || reg->doubtful)
+        carry_on(reg);
     else
-        give_up(reg, result->status, result->error);
-    pump(registry);
+        refused(reg, result);
 }
 
-/* Something is there, or may be: look whose it is. */
-static void look(mw_registration *reg) {
-    mw_call call = {.timeout = MW_FOREVER, .fresh = true, .done = on_looked, .arg = reg};
-    mw_error why;
-    reg->state = WRITING;
-    reg->registry->registrations_writing++;
-    int status = mw_stat(reg->registry, reg->path, &call, NULL, &why);
-    if (status == MW_OK)
-        return;
-    op_ended(reg);
-    reg->version = -1;
-    if (!finish_freed(reg))
-        try_later(reg, status, &why);
+static void on_visible(mw_registration *reg, const mw_written *written) {
+    mw_entry entry = {.version = written->version, .owner = written->owner};
+    bool tell = reg->wanted && !reg->told;
+    learn(reg, written->revision, &entry);
+    mw_timer_stop(reg->registry->host, &reg->patience);
+    reg->told = reg->told || tell;
+    reg->once = reg->once || tell;
+    carry_on(reg);
+    if (tell)
+        reg->events->registered(reg->arg, MW_OK, NULL); /* last: whoever hears it may free the registration */
 }
 
 static void on_written(void *arg, const mw_result *result) {
     mw_registration *reg = arg;
-    mw_registry *registry = reg->registry;
-    bool ours = result->status == MW_OK && result->written[0].owner == mw_registry_session(registry);
-    op_ended(reg);
-    reg->version = result->status == MW_OK ? result->written[0].version : -1;
-    if (reg->freed && result->status == MW_EUNKNOWN && in_session(registry)) {
-        look(reg);
-        return;
-    }
-    if (finish_freed(reg) || over(reg)) {
-        pump(registry);
-        return;
-    }
-    if (ours) {
-        mw_error why;
-        reg->state = VISIBLE;
-        reg->present = result->written[0].revision;
-        if (watch_place(reg, &why) != MW_OK)
-            mw_log(registry->host, MW_LOG_WARN, "register", "a removal of %.*s will not be noticed: %s",
-                   MW__SHOWN(reg->path), why.message);
-        if (deserted(reg))
-            start_over(reg);
-        else if (reg->dirty)
-            take_turn(reg);
-        if (reg->state != FAILED)
-            tell(reg, MW_OK, NULL); /* last: whoever hears it may free the registration */
-    } else if (result->status == MW_OK || passing(result->status) || result->status == MW_EEXISTS ||
-               result->status == MW_ECONFLICT || result->status == MW_ENOT_FOUND) {
-        if (result->status == MW_EIO || result->status == MW_ENO_MEMORY)
-            (void)mw_timer_start(registry->host, &registry->registration_jitter, RETRY_DELAY);
-        if (mw__registry_connected(registry))
-            look(reg);
+    int status = result->status;
+    settle(reg);
+    if (status == MW_OK && result->written[0].owner == mw_registry_session(reg->registry)) {
+        on_visible(reg, &result->written[0]);
+    } else if (status == MW_OK || status == MW_EEXISTS || status == MW_ECONFLICT || status == MW_ENOT_FOUND ||
+               passing(reg, status)) {
+        reg->doubtful = reg->doubtful || !not_applied(status);
+        reg->dirty = true;
+        carry_on(reg);
     } else {
-        give_up(reg, result->status, result->error);
+        refused(reg, result);
     }
-    pump(registry);
 }
 
-static void write_next(mw_registration *reg) {
+static void on_removed(void *arg, const mw_result *result) {
+    mw_registration *reg = arg;
+    settle(reg);
+    if (result->status == MW_ECONFLICT || passing(reg, result->status)) {
+        reg->doubtful = true;
+    } else {
+        reg->standing = NOTHING;
+        if (result->status != MW_OK && result->status != MW_ENOT_FOUND)
+            mw_log(reg->registry->host, MW_LOG_WARN, "register", "%.*s could not be withdrawn: %s",
+                   MW__SHOWN(reg->path), result->error->message);
+    }
+    carry_on(reg);
+}
+
+static void on_leftover_ended(void *arg, int status, const mw_error *detail) {
+    mw_registration *reg = arg;
     mw_registry *registry = reg->registry;
-    mw_call call = {.timeout = MW_FOREVER, .done = on_written, .arg = reg};
-    mw_error why;
-    reg->created = reg->version < 0;
-    reg->dirty = false;
-    reg->state = WRITING;
-    registry->registrations_writing++;
-    int status = reg->created ? mw_create(registry, reg->path, reg->value, true, &call, NULL, &why)
-                              : mw_set(registry, reg->path, reg->value, reg->version, &call, NULL, &why);
+    settle(reg);
     if (status == MW_OK)
-        return;
-    op_ended(reg);
-    try_later(reg, status, &why);
+        reg->standing = NOTHING;
+    else if (passing(reg, status))
+        reg->doubtful = true;
+    else
+        reg->barred = reg->owner;
+    carry_on(reg);
+    mw__registry_unref(registry);
+}
+
+static void end_leftover(mw_registration *reg) {
+    mw_registry *registry = reg->registry;
+    mw_log(registry->host, MW_LOG_INFO, "register", "ending our former session %llx, which still holds %.*s",
+           (unsigned long long)reg->owner, MW__SHOWN(reg->path));
+    mw__registry_ref(registry);
+    registry->backend->end_session(registry->conn, reg->owner, leftover_secret(reg), on_leftover_ended, reg);
+}
+
+static int start(mw_registration *reg, action next, mw_error *why) {
+    mw_registry *registry = reg->registry;
+    mw_call call = {.timeout = MW_FOREVER, .fresh = true, .done = on_written, .arg = reg};
+    switch (next) {
+    case LOOK: /* something is there, or may be: whose is it? */
+        call.done = on_looked;
+        return mw_stat(registry, reg->path, &call, &reg->op, why);
+    case CREATE:
+        reg->dirty = false;
+        return mw_create(registry, reg->path, reg->value, true, &call, &reg->op, why);
+    case SET:
+        reg->dirty = false;
+        return mw_set(registry, reg->path, reg->value, reg->version, &call, &reg->op, why);
+    case REMOVE:
+        call.done = on_removed;
+        return mw_delete(registry, reg->path, reg->version, &call, &reg->op, why);
+    case END_LEFTOVER:
+        end_leftover(reg);
+        return MW_OK;
+    case REST:
+        break;
+    }
+    return MW_OK;
+}
+
+static bool perform(mw_registration *reg) {
+    action next = due(reg);
+    mw_error why;
+    if (next == REST)
+        return true;
+    begin(reg);
+    if (start(reg, next, &why) == MW_OK)
+        return true;
+    settle(reg); /* memory was short */
+    reg->dirty = true;
+    mw__list_append(&reg->registry->registration_queue, &reg->turn);
+    delay_all(reg->registry);
+    return false;
 }
 
 /* ---- For callers ---------------------------------------------------------------------------------------------------
@@ -379,29 +409,38 @@ static int check_desired(mw_registry *registry, mw_str path, mw_str value, mw_er
     return status == MW_OK ? mw__txn_check(registry, &step, 1, err) : status;
 }
 
+static mw_registration *new_registration(mw_registry *registry, mw_str path, mw_time timeout) {
+    mw_registration *reg = calloc(1, sizeof *reg + path.len);
+    if (!reg)
+        return NULL;
+    memcpy(reg->path_bytes, path.data, path.len);
+    reg->path = (mw_str){reg->path_bytes, path.len};
+    reg->registry = registry;
+    reg->wanted = true;
+    reg->as_of = -1;
+    reg->timeout = timeout ? timeout : registry->op_timeout;
+    reg->patience.fire = out_of_patience;
+    return reg;
+}
+
 int mw_register(mw_registry *registry, mw_str path, mw_str value, mw_time timeout, const mw_registration_events *events,
                 void *arg, mw_registration **ret_registration, mw_error *err) {
     int status = check_desired(registry, path, value, err);
     if (status != MW_OK)
         return status;
-    mw_registration *reg = calloc(1, sizeof *reg + path.len);
+    mw_registration *reg = new_registration(registry, path, timeout);
     if (!reg || keep_value(reg, value, err) != MW_OK) {
+        free(reg ? reg->value_bytes : NULL);
         free(reg);
         return mw_fail(err, MW_ENO_MEMORY, "out of memory for a registration");
     }
-    memcpy(reg->path_bytes, path.data, path.len);
-    reg->path = (mw_str){reg->path_bytes, path.len};
-    reg->registry = registry;
-    reg->version = reg->deserted = -1;
-    reg->timeout = timeout ? timeout : registry->op_timeout;
-    reg->patience.fire = out_of_patience;
     reg->events = events;
     reg->arg = arg;
     mw__list_append(&registry->registrations, &reg->link);
     mw__registry_ref(registry);
     registry->handles++;
     *ret_registration = reg;
-    take_turn(reg);
+    wake(reg);
     return MW_OK;
 }
 
@@ -412,8 +451,7 @@ int mw_registration_set(mw_registration *reg, mw_str value, mw_error *err) {
     if (status != MW_OK)
         return status;
     reg->dirty = true;
-    if (reg->state == VISIBLE)
-        take_turn(reg);
+    wake(reg);
     return MW_OK;
 }
 
@@ -424,23 +462,11 @@ bool mw_registration_visible(const mw_registration *reg) {
 void mw_registration_free(mw_registration *reg) {
     if (!reg)
         return;
-    mw_registry *registry = reg->registry;
-    registry->handles--;
-    if (reg->state == WRITING) {
-        reg->freed = true;
-        return;
-    }
-    /* ABSENT in a session: a write whose outcome nobody knows may have put it there. */
-    bool may_stand = (reg->told && reg->version >= 0) || reg->state == ABSENT;
-    if (may_stand && in_session(registry)) {
-        /* Another may have deleted ours and stand there with the same version before we hear of it. */
-        reg->freed = true;
-        stop_watching(reg);
-        mw__list_remove(&reg->turn);
-        look(reg);
-        return;
-    }
-    release(reg);
+    reg->registry->handles--;
+    reg->freed = true;
+    if (reg->wanted)
+        let_go(reg);
+    wake(reg);
 }
 
 /* ---- What the session means to registrations -----------------------------------------------------------------------
@@ -454,50 +480,54 @@ void mw__registrations_init(mw_registry *registry) {
     registry->registration_jitter.fire = jitter_over;
 }
 
-static bool any_written_before(const mw_registry *registry) {
+static bool any_visible_before(const mw_registry *registry) {
     for (const mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next)
-        if (mw_container(at, mw_registration, link)->state == ABSENT)
+        if (mw_container(at, mw_registration, link)->once)
             return true;
     return false;
 }
 
+static void wake_all(mw_registry *registry) {
+    for (mw__link *at = registry->registrations.next; at != &registry->registrations;) {
+        mw_registration *reg = mw_container(at, mw_registration, link);
+        at = at->next;
+        wake(reg);
+    }
+}
+
 void mw__registrations_connected(mw_registry *registry, bool resumed) {
-    if (!resumed && any_written_before(registry)) {
+    if (!resumed && any_visible_before(registry)) {
         uint64_t random = 0;
         mw_host_random(registry->host, &random, sizeof random);
         mw_time most = registry->session.info.timeout / 10;
         most = most > JITTER_MAX ? JITTER_MAX : most;
         (void)mw_timer_start(registry->host, &registry->registration_jitter, most ? random % most : 0);
     }
-    for (mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next) {
-        mw_registration *reg = mw_container(at, mw_registration, link);
-        if (reg->state == ABSENT || reg->state == TURN) {
-            reg->state = TURN;
-            if (!mw__linked(&reg->turn))
-                mw__list_append(&registry->registration_queue, &reg->turn);
-        }
-    }
+    wake_all(registry);
     pump(registry);
 }
 
+/* What an operation under way comes to is judged when it is over. */
 void mw__registrations_lost(mw_registry *registry) {
-    for (mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next) {
+    for (mw__link *at = registry->registrations.next; at != &registry->registrations;) {
         mw_registration *reg = mw_container(at, mw_registration, link);
+        at = at->next;
         reg->told = false;
-        reg->late = 0;
-        if (reg->state != WRITING)
-            reg->version = -1;
-        if (reg->state == VISIBLE || reg->state == TURN)
-            reg->state = ABSENT;
         mw__list_remove(&reg->turn);
+        mw_timer_stop(registry->host, &reg->patience);
+        if (reg->busy)
+            continue;
+        reg->standing = NOTHING;
+        reg->doubtful = false;
+        if (reg->freed)
+            release(reg);
     }
 }
 
-/* Those that wait for nothing but a connection; the others hear it from their op. */
-static mw_registration *next_stranded(mw_registry *registry) {
+static mw_registration *next_wanted(mw_registry *registry) {
     for (mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next) {
         mw_registration *reg = mw_container(at, mw_registration, link);
-        if (reg->state != WRITING && reg->state != FAILED)
+        if (reg->wanted)
             return reg;
     }
     return NULL;
@@ -505,17 +535,13 @@ static mw_registration *next_stranded(mw_registry *registry) {
 
 /* A callback may free any registration, so each turn looks for the next one. */
 void mw__registrations_failed(mw_registry *registry, int status, const mw_error *why) {
-    for (mw_registration *reg; (reg = next_stranded(registry));) {
-        mw__list_remove(&reg->turn);
+    for (mw_registration *reg; (reg = next_wanted(registry));)
         give_up(reg, status, why);
-    }
 }
 
 void mw__registrations_closed(mw_registry *registry) {
     mw_timer_stop(registry->host, &registry->registration_jitter);
-    for (mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next) {
-        mw_registration *reg = mw_container(at, mw_registration, link);
-        mw__list_remove(&reg->turn);
-        stop_watching(reg);
-    }
+    for (mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next)
+        stop_watching(mw_container(at, mw_registration, link));
+    wake_all(registry);
 }

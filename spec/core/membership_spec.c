@@ -246,6 +246,65 @@ static void a_place_that_was_empty_before_it_was_read_is_waited_for(void) {
     leave_puppet(reg);
 }
 
+/* A create that came back unsent is not sent again for somebody who has gone. */
+static void a_registration_that_was_freed_is_not_written_after_a_reconnect(void) {
+    spec_news a = {0};
+    mw_registration *reg = NULL;
+    puppet_open(&puppet, NULL);
+    puppet_connect(&puppet, 1, false);
+    CHECK_INT(mw_register(puppet.registry, S("/n"), S("v"), MW_SECOND, &registration_events, &a, &reg, NULL), MW_OK);
+    mw_world_advance(puppet.world, MW_MS);
+    mw_registration_free(reg);
+    puppet.events->disconnected(puppet.events_arg, NULL);
+    puppet_answer(&puppet, MW_EDISCONNECTED, NULL);
+    puppet_connect(&puppet, 1, true);
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK_INT(puppet.request_count, 0);
+    leave_puppet(NULL);
+}
+
+static void a_withdrawal_whose_outcome_is_unknown_is_looked_after(void) {
+    spec_news a = {0};
+    mw_registration *reg = NULL;
+    puppet_open(&puppet, NULL);
+    puppet_connect(&puppet, 1, false);
+    CHECK_INT(mw_register(puppet.registry, S("/n"), S("v"), MW_SECOND, &registration_events, &a, &reg, NULL), MW_OK);
+    puppet_answer(&puppet, MW_OK, NULL);
+    mw_registration_free(reg);
+    for (int i = 0; i < 3; i++) {
+        puppet_row(&puppet, "/n", 1);
+        puppet_answer(&puppet, MW_OK, NULL);
+        puppet_expect(&puppet, MW_WRITE, MW_DELETE);
+        puppet_answer(&puppet, MW_EUNKNOWN, NULL);
+    }
+    puppet_answer(&puppet, MW_ENOT_FOUND, NULL);
+    CHECK_INT(puppet.request_count, 0);
+    leave_puppet(NULL);
+}
+
+/* Who took the place twice, a long time apart, is waited for twice. */
+static void patience_begins_anew_when_the_place_is_taken_again(void) {
+    static const mw_step taking[] = {{.kind = MW_DELETE, .version = MW_VERSION_ANY}, {.kind = MW_CREATE}};
+    open_two();
+    spec_news a;
+    mw_registration *reg = enrol(&one, MW_SECOND, &a);
+    for (int times = 0; times < 2; times++) {
+        for (int i = 0; i < 2; i++) {
+            mw_step step = taking[i];
+            step.path = S("/n");
+            CHECK_INT(mw_txn(two.registry, &step, 1, &(mw_call){0}, NULL, NULL), MW_OK);
+        }
+        cluster_pass(&space, 700 * MW_MS);
+        CHECK_INT(mw_delete(two.registry, S("/n"), MW_VERSION_ANY, &(mw_call){0}, NULL, NULL), MW_OK);
+        cluster_pass(&space, MW_SECOND);
+        CHECK_INT(a.attempts, 1);
+        CHECK(mw_registration_visible(reg));
+    }
+    mw_registration_free(reg);
+    cluster_pass(&space, MW_SECOND);
+    close_two();
+}
+
 static void who_hears_that_it_resigned_may_free_the_election(void) {
     open_two();
     spec_news a;
@@ -270,6 +329,10 @@ static const spec_case cases[] = {
     {"a place that was left before it was watched is taken", a_place_that_was_left_before_it_was_watched_is_taken},
     {"a place that was empty before it was read is waited for",
      a_place_that_was_empty_before_it_was_read_is_waited_for},
+    {"a registration that was freed is not written after a reconnect",
+     a_registration_that_was_freed_is_not_written_after_a_reconnect},
+    {"a withdrawal whose outcome is unknown is looked after", a_withdrawal_whose_outcome_is_unknown_is_looked_after},
+    {"patience begins anew when the place is taken again", patience_begins_anew_when_the_place_is_taken_again},
     {"who hears that it resigned may free the election", who_hears_that_it_resigned_may_free_the_election},
 };
 SPEC_MAIN(cases)

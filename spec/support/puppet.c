@@ -132,6 +132,13 @@ void puppet_end_ticket(spec_puppet *puppet, int status) {
     ticket->ended(ticket, status, NULL);
 }
 
+void puppet_expect(const spec_puppet *puppet, mw_request_kind kind, mw_write_kind write) {
+    CHECK(puppet->request_count > 0);
+    CHECK_INT(puppet->requests[0]->kind, kind);
+    if (kind == MW_WRITE)
+        CHECK_INT(puppet->requests[0]->writes[0].kind, write);
+}
+
 void puppet_row(spec_puppet *puppet, const char *path, mw_session_id owner) {
     CHECK(puppet->request_count > 0);
     mw_entry entry = {.path = mw_str_of(path), .revision = 1, .created = 1, .owner = owner};

@@ -37,6 +37,9 @@ void puppet_connect(spec_puppet *puppet, mw_session_id id, bool resumed);
 void puppet_answer(spec_puppet *puppet, int status, const char *message);
 void puppet_end_ticket(spec_puppet *puppet, int status);
 
+/* The oldest request under way is of this kind; `write` is that of its first write, if it is one. */
+void puppet_expect(const spec_puppet *puppet, mw_request_kind kind, mw_write_kind write);
+
 /* A read's only row, before its answer. */
 void puppet_row(spec_puppet *puppet, const char *path, mw_session_id owner);
 
