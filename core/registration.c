@@ -40,7 +40,7 @@ struct mw_registration {
     bool freed;
     bool dirty; /* `value` is newer than what stands there */
     bool told;  /* in this session */
-    bool once;  /* in any session */
+    bool once;  /* in any session: a deadline counts only for what is in the way */
 
     bool busy;  /* an operation is under way, or the end of a leftover */
     mw_op *op;  /* NULL: that of a leftover, or none */
@@ -162,18 +162,24 @@ static void give_up(mw_registration *reg, int status, const mw_error *why) {
 static void out_of_patience(mw_timer *timer) {
     mw_registration *reg = mw_container(timer, mw_registration, patience);
     mw_error why;
-    if (reg->owner)
+    if (reg->once && reg->standing != ANOTHERS)
+        return; /* whoever was in the way has gone */
+    if (reg->standing == ANOTHERS && reg->owner)
         (void)mw_fail(&why, MW_EEXISTS, "%.*s is held by session %llx, which did not go in time", MW__SHOWN(reg->path),
                       (unsigned long long)reg->owner);
-    else
+    else if (reg->standing == ANOTHERS)
         (void)mw_fail(&why, MW_EEXISTS, "%.*s is there and persistent; delete it or choose another path",
                       MW__SHOWN(reg->path));
-    give_up(reg, MW_EEXISTS, &why);
+    else
+        (void)mw_fail(&why, MW_ETIMEOUT, "%.*s was not registered in time (%s)", MW__SHOWN(reg->path),
+                      mw_state_text(mw_registry_state(reg->registry)));
+    give_up(reg, why.code, &why);
 }
 
-static void be_patient(mw_registration *reg) {
-    if (reg->timeout != MW_FOREVER && !mw_timer_armed(&reg->patience))
-        (void)mw_timer_start(reg->registry->host, &reg->patience, reg->timeout);
+static int be_patient(mw_registration *reg) {
+    if (reg->timeout == MW_FOREVER || mw_timer_armed(&reg->patience))
+        return MW_OK;
+    return mw_timer_start(reg->registry->host, &reg->patience, reg->timeout);
 }
 
 /* ---- The place is watched: another's entry is in the way, or ours was taken away
@@ -191,7 +197,7 @@ static void place_changed(void *arg, const mw_event *event) {
     if (event->kind != MW_SYNCED || !reg->shown)
         learn(reg, event->entry.revision, reg->shown ? &event->entry : NULL);
     if (blocked(reg))
-        be_patient(reg);
+        (void)be_patient(reg);
     wake(reg);
 }
 
@@ -238,7 +244,7 @@ static void carry_on(mw_registration *reg) {
     if (reg->wanted && !registry->closing && (reg->standing == OURS || blocked(reg)))
         watch_place(reg);
     if (blocked(reg) && !registry->closing)
-        be_patient(reg);
+        (void)be_patient(reg);
     wake(reg);
     pump(registry);
 }
@@ -429,7 +435,7 @@ int mw_register(mw_registry *registry, mw_str path, mw_str value, mw_time timeou
     if (status != MW_OK)
         return status;
     mw_registration *reg = new_registration(registry, path, timeout);
-    if (!reg || keep_value(reg, value, err) != MW_OK) {
+    if (!reg || keep_value(reg, value, err) != MW_OK || be_patient(reg) != MW_OK) {
         free(reg ? reg->value_bytes : NULL);
         free(reg);
         return mw_fail(err, MW_ENO_MEMORY, "out of memory for a registration");
@@ -514,7 +520,8 @@ void mw__registrations_lost(mw_registry *registry) {
         at = at->next;
         reg->told = false;
         mw__list_remove(&reg->turn);
-        mw_timer_stop(registry->host, &reg->patience);
+        if (reg->once)
+            mw_timer_stop(registry->host, &reg->patience);
         if (reg->busy)
             continue;
         reg->standing = NOTHING;

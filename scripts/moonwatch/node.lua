@@ -178,6 +178,20 @@ local function describe(options, configured)
     return node
 end
 
+-- An outage at the start must not keep a node off the roll for the rest of its life: only a deadline of the caller's
+-- own ends the wait for a connection.
+local function enrol(registry, node, options, sample)
+    local path = ("%s/%s/%s"):format(M.root, node.role, node.key)
+    while true do
+        local registration, err = registry:register(path, record_of(node), { timeout = options.timeout })
+        if registration or err.code ~= "timeout" or options.timeout then
+            return registration, err
+        end
+        journal.log.warn("node %s: %s; going on to try", node.key, err.message)
+        node.load = sample()
+    end
+end
+
 --- mw.node: register this process at /nodes/<role>/<key>.
 ---@return moonwatch.NodeRegistration?, moonwatch.Error?
 function M.register(registry, options, engine)
@@ -204,9 +218,7 @@ function M.register(registry, options, engine)
     end
     node.load = self.sample()
     node.status = load_of.judge("normal", node.load, self.busy, limits, 0)
-    local path = ("%s/%s/%s"):format(M.root, node.role, node.key)
-    self.registration, err = registry:register(path, record_of(node),
-        { timeout = options.timeout })
+    self.registration, err = enrol(registry, node, options, self.sample)
     if not self.registration then
         return nil, err
     end

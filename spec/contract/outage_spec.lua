@@ -116,6 +116,16 @@ describe("an outage", function()
     election:close()
   end)
 
+  it("lets a registration fail at its deadline, and leaves nothing of it", function()
+    h:outage(true)
+    expect.failure("timeout", client:register("/n/a", "v", { timeout = 0.2 }))
+    h:outage(false)
+    usable(client)
+    usable(other)
+    h:wait("the end of what was under way", function() return client:handles() == 0 end)
+    expect.failure("not_found", other:get("/n/a", { fresh = true }))
+  end)
+
   it("lets close return", function()
     h:outage(true)
     client:close { patience = 0.2 }

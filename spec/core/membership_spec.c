@@ -246,6 +246,41 @@ static void a_place_that_was_empty_before_it_was_read_is_waited_for(void) {
     leave_puppet(reg);
 }
 
+static void a_registration_without_a_connection_fails_at_its_deadline(void) {
+    spec_news a = {0};
+    mw_registration *reg = NULL;
+    puppet_open(&puppet, NULL);
+    CHECK_INT(mw_register(puppet.registry, S("/n"), S("v"), MW_SECOND, &registration_events, &a, &reg, NULL), MW_OK);
+    mw_world_advance(puppet.world, 999 * MW_MS);
+    CHECK_INT(a.attempts, 0);
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK_INT(a.attempts, 1);
+    CHECK_INT(a.status, MW_ETIMEOUT);
+    puppet_connect(&puppet, 1, false);
+    mw_world_advance(puppet.world, MW_SECOND);
+    CHECK_INT(puppet.request_count, 0); /* not tried further */
+    CHECK_INT(a.attempts, 1);
+    leave_puppet(reg);
+}
+
+/* Its answer does not come in time. What it did is taken out, once it is known to be ours. */
+static void a_registration_that_failed_at_its_deadline_leaves_nothing(void) {
+    spec_news a = {0};
+    mw_registration *reg = NULL;
+    puppet_open(&puppet, NULL);
+    puppet_connect(&puppet, 1, false);
+    CHECK_INT(mw_register(puppet.registry, S("/n"), S("v"), MW_SECOND, &registration_events, &a, &reg, NULL), MW_OK);
+    mw_world_advance(puppet.world, MW_SECOND);
+    CHECK_INT(a.attempts, 1);
+    CHECK_INT(a.status, MW_ETIMEOUT);
+    puppet_answer(&puppet, MW_OK, NULL);
+    puppet_expect(&puppet, MW_WRITE, MW_DELETE);
+    puppet_answer(&puppet, MW_OK, NULL);
+    CHECK_INT(puppet.request_count, 0);
+    CHECK_INT(a.attempts, 1);
+    leave_puppet(reg);
+}
+
 /* A create that came back unsent is not sent again for somebody who has gone. */
 static void a_registration_that_was_freed_is_not_written_after_a_reconnect(void) {
     spec_news a = {0};
@@ -280,6 +315,26 @@ static void a_withdrawal_whose_outcome_is_unknown_is_looked_after(void) {
     puppet_answer(&puppet, MW_ENOT_FOUND, NULL);
     CHECK_INT(puppet.request_count, 0);
     leave_puppet(NULL);
+}
+
+/* The deadline is that of the first time; later on it bounds the wait for another only. */
+static void a_registration_that_was_visible_goes_on_trying(void) {
+    spec_news a = {0};
+    mw_registration *reg = NULL;
+    mw_entry theirs = {.path = S("/n"), .revision = 5, .created = 5, .owner = 99};
+    puppet_open(&puppet, NULL);
+    puppet_connect(&puppet, 1, false);
+    CHECK_INT(mw_register(puppet.registry, S("/n"), S("v"), MW_SECOND, &registration_events, &a, &reg, NULL), MW_OK);
+    puppet_answer(&puppet, MW_OK, NULL);
+    mw_world_advance(puppet.world, MW_MS);
+    puppet.feed->begin(puppet.feed);
+    puppet.feed->entry(puppet.feed, &theirs);
+    puppet.feed->synced(puppet.feed, 5);
+    puppet.feed->gone(puppet.feed, theirs.path, 6);
+    mw_world_advance(puppet.world, 3 * MW_SECOND);
+    CHECK_INT(a.attempts, 1);
+    puppet_expect(&puppet, MW_WRITE, MW_CREATE);
+    leave_puppet(reg);
 }
 
 /* Who took the place twice, a long time apart, is waited for twice. */
@@ -329,9 +384,14 @@ static const spec_case cases[] = {
     {"a place that was left before it was watched is taken", a_place_that_was_left_before_it_was_watched_is_taken},
     {"a place that was empty before it was read is waited for",
      a_place_that_was_empty_before_it_was_read_is_waited_for},
+    {"a registration without a connection fails at its deadline",
+     a_registration_without_a_connection_fails_at_its_deadline},
+    {"a registration that failed at its deadline leaves nothing",
+     a_registration_that_failed_at_its_deadline_leaves_nothing},
     {"a registration that was freed is not written after a reconnect",
      a_registration_that_was_freed_is_not_written_after_a_reconnect},
     {"a withdrawal whose outcome is unknown is looked after", a_withdrawal_whose_outcome_is_unknown_is_looked_after},
+    {"a registration that was visible goes on trying", a_registration_that_was_visible_goes_on_trying},
     {"patience begins anew when the place is taken again", patience_begins_anew_when_the_place_is_taken_again},
     {"who hears that it resigned may free the election", who_hears_that_it_resigned_may_free_the_election},
 };

@@ -250,8 +250,9 @@ void mw_election_free(mw_election *election);
 typedef struct mw_registration mw_registration;
 
 typedef struct mw_registration_events {
-    /* It is visible: MW_OK, once per session. Or it cannot be, and is not tried further: MW_EEXISTS names the other
-     * owner (its leftover did not go before `timeout`), MW_EDENIED ... */
+    /* It is visible: MW_OK, once per session. Or it cannot be, is not tried further, and nothing of it is left:
+     * MW_EEXISTS names the other owner (its leftover did not go within `timeout`), MW_ETIMEOUT (not visible within
+     * `timeout` of mw_register, whatever the connection did; in later sessions it goes on trying), MW_EDENIED ... */
     void (*registered)(void *arg, int status, const mw_error *error);
 } mw_registration_events;
 

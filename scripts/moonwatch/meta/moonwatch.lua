@@ -206,7 +206,8 @@ function Election:close() end
 --- An ephemeral as a desired state: written again with its current value in each new session.
 ---@param path string
 ---@param value string
----@param options {timeout: moonwatch.Duration}?
+---@param options {timeout: moonwatch.Duration}?  30 s: until it is visible, whatever the connection does; then `exists`
+---where another's entry is in the way, else `timeout`, and nothing of it is left
 ---@return moonwatch.Registration?, moonwatch.Error?   when it is visible
 function Registry:register(path, value, options) end
 

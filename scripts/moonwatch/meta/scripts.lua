@@ -44,6 +44,7 @@ function mw.elect(path, options, lead) end
 
 --- Register this process at `/nodes/<role>/<key>`: written periodically, and at once when `status` changes. What is left
 --- out comes from `node:` in the configuration, then from the machine. `busy` decides in place of the thresholds there.
+--- Without a `timeout` it waits for a connection as long as that takes.
 ---@param options {role: string?, address: string?, id: string?, incarnation: string?, weight: number?, meta: table?, period: moonwatch.Duration?, load: (fun(): table)?, busy: (fun(load: table): boolean)?, timeout: moonwatch.Duration?}
 ---@return moonwatch.NodeRegistration?, moonwatch.Error?
 function mw.node(options) end
