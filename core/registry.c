@@ -54,10 +54,18 @@ static void make_space(mw_registry *registry) {
     registry->space_asked = mw__create_space(registry, &call) == MW_OK;
 }
 
+/* The connection has news while the registry waits for it to close: now the session can be ended, or there is none. */
+static void close_goes_on(mw_registry *registry) {
+    if (mw_timer_armed(&registry->last_chance))
+        (void)mw_timer_start(registry->host, &registry->last_chance, 0);
+}
+
 static void on_connected(void *arg, const mw_session_info *info) {
     mw_registry *registry = arg;
-    if (registry->closing)
+    if (registry->closing) {
+        close_goes_on(registry);
         return;
+    }
     mw__registry_ref(registry);
     mw__session_opened(registry, info);
     if (mw__registry_connected(registry)) {
@@ -77,7 +85,9 @@ static void on_disconnected(void *arg, const mw_error *why) {
 
 static void on_expired(void *arg, const mw_error *why) {
     mw_registry *registry = arg;
-    if (!registry->closing)
+    if (registry->closing)
+        close_goes_on(registry);
+    else
         mw__session_ended(registry, why);
 }
 
@@ -87,8 +97,10 @@ static void on_confirmed(void *arg, mw_time sent_at) {
 
 static void on_failed(void *arg, int status, const mw_error *why) {
     mw_registry *registry = arg;
-    if (registry->closing)
+    if (registry->closing) {
+        close_goes_on(registry);
         return;
+    }
     mw__registry_ref(registry);
     registry->failure = status;
     registry->failure_detail = *why;
@@ -212,6 +224,26 @@ static void leave_to_parent(mw_registry *registry, const mw_error *why) {
     on_closed(registry);
 }
 
+/* What is left of the patience is the backend's. */
+static void close_backend(mw_registry *registry) {
+    mw_time now = mw_host_now(registry->host), end = registry->close_by;
+    registry->backend->close(registry->conn, end == MW_FOREVER ? end : end > now ? end - now : 0);
+}
+
+static void last_chance_passed(mw_timer *timer) {
+    close_backend(mw_container(timer, mw_registry, last_chance));
+}
+
+/* A session that is left without a goodbye keeps its ephemerals and locks until its timeout. The backend connects again
+ * by itself: wait for that, as long as the session may live. False: there is nothing to wait for. */
+static bool await_connection(mw_registry *registry) {
+    mw_time now = mw_host_now(registry->host), end = mw_registry_deadline(registry);
+    end = end < registry->close_by ? end : registry->close_by;
+    registry->last_chance.fire = last_chance_passed;
+    return registry->session.state == MW_SUSPENDED && end > now &&
+           mw_timer_start(registry->host, &registry->last_chance, end - now) == MW_OK;
+}
+
 static void start_close(mw_defer *defer) {
     mw_registry *registry = mw_container(defer, mw_registry, start_close);
     mw_error why;
@@ -230,8 +262,8 @@ static void start_close(mw_defer *defer) {
         leave_to_parent(registry, &why);
     else if (registry->abandoning)
         registry->backend->abandon(registry->conn);
-    else
-        registry->backend->close(registry->conn, registry->patience);
+    else if (!await_connection(registry))
+        close_backend(registry);
     mw__registry_unref(registry);
 }
 
@@ -245,7 +277,8 @@ static void begin_close(mw_registry *registry, void (*closed)(void *arg), void *
 }
 
 void mw_registry_close(mw_registry *registry, mw_time patience, void (*closed)(void *arg), void *arg) {
-    registry->patience = patience;
+    mw_time now = mw_host_now(registry->host);
+    registry->close_by = patience < MW_FOREVER - now ? now + patience : MW_FOREVER;
     begin_close(registry, closed, arg);
 }
 

@@ -47,8 +47,9 @@ struct mw_registry {
 
     bool closing;
     bool abandoning;
-    mw_time patience;
+    mw_time close_by; /* when the patience of `close` ends */
     mw_defer start_close;
+    mw_timer last_chance; /* armed: it closes, and can end its session once it is connected again */
     void (*closed)(void *arg);
     void *closed_arg;
 

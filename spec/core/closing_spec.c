@@ -196,6 +196,64 @@ static void closing_in_a_forked_child_leaves_the_connection_alone(void) {
     puppet_release(&puppet);
 }
 
+/* Closing while the connection is gone: whether the backend has been told yet, some time later. */
+static bool told_to_close_after(mw_time patience, mw_time span) {
+    connect_puppet();
+    puppet.events->disconnected(puppet.events_arg, NULL);
+    mw_registry_close(puppet.registry, patience, puppet_note_closed, &puppet);
+    mw_world_advance(puppet.world, span);
+    return puppet.closing;
+}
+
+static void end_puppet(void) {
+    puppet_finish_close(&puppet);
+    puppet_release(&puppet);
+}
+
+static void closing_waits_for_the_connection_that_can_end_the_session(void) {
+    CHECK(!told_to_close_after(5 * MW_SECOND, 4 * MW_SECOND));
+    puppet_connect(&puppet, 1, true);
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK(puppet.closing);
+    CHECK_INT(puppet.patience, MW_SECOND); /* the rest */
+    end_puppet();
+}
+
+static void closing_waits_no_longer_than_its_patience(void) {
+    CHECK(!told_to_close_after(5 * MW_SECOND, 4999 * MW_MS));
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK(puppet.closing);
+    CHECK_INT(puppet.patience, 0);
+    end_puppet();
+}
+
+/* It is one of 10 s, and the client's own deadline comes first. */
+static void closing_waits_no_longer_than_its_session_lives(void) {
+    CHECK(!told_to_close_after(MW_FOREVER, 9 * MW_SECOND));
+    mw_world_advance(puppet.world, MW_SECOND);
+    CHECK(puppet.closing);
+    CHECK(puppet.patience == MW_FOREVER);
+    end_puppet();
+}
+
+static void closing_waits_no_longer_when_its_session_has_ended(void) {
+    CHECK(!told_to_close_after(5 * MW_SECOND, MW_SECOND));
+    puppet.events->expired(puppet.events_arg, NULL);
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK(puppet.closing);
+    end_puppet();
+}
+
+static void closing_waits_no_longer_when_the_connection_has_failed(void) {
+    mw_error why;
+    (void)mw_fail(&why, MW_EDENIED, "wrong password");
+    CHECK(!told_to_close_after(5 * MW_SECOND, MW_SECOND));
+    puppet.events->failed(puppet.events_arg, MW_EDENIED, &why);
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK(puppet.closing);
+    end_puppet();
+}
+
 static const spec_case cases[] = {
     {"a waiting lock hears the end before `closed`", a_waiting_lock_hears_the_end_before_closed},
     {"a recursive delete ends before `closed`", a_recursive_delete_ends_before_closed},
@@ -209,6 +267,12 @@ static const spec_case cases[] = {
      cancelling_an_operation_that_reports_its_end_is_harmless},
     {"a message loses the namespace at the front of its path only",
      a_message_loses_the_namespace_at_the_front_of_its_path_only},
+    {"closing waits for the connection that can end the session",
+     closing_waits_for_the_connection_that_can_end_the_session},
+    {"closing waits no longer than its patience", closing_waits_no_longer_than_its_patience},
+    {"closing waits no longer than its session lives", closing_waits_no_longer_than_its_session_lives},
+    {"closing waits no longer when its session has ended", closing_waits_no_longer_when_its_session_has_ended},
+    {"closing waits no longer when the connection has failed", closing_waits_no_longer_when_the_connection_has_failed},
     {"closing in a forked child leaves the connection alone", closing_in_a_forked_child_leaves_the_connection_alone},
 };
 SPEC_MAIN(cases)

@@ -19,7 +19,9 @@ static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw
 }
 
 static void close_conn(mw_conn *conn, mw_time patience) {
-    of(conn)->closing = true;
+    spec_puppet *puppet = of(conn);
+    puppet->closing = true;
+    puppet->patience = patience;
 }
 
 static void abandon(mw_conn *conn) {
@@ -145,12 +147,12 @@ void puppet_row(spec_puppet *puppet, const char *path, mw_session_id owner) {
     puppet->requests[0]->entry(puppet->requests[0], &entry);
 }
 
-static void note_closed(void *arg) {
+void puppet_note_closed(void *arg) {
     ((spec_puppet *)arg)->closed = true;
 }
 
 void puppet_begin_close(spec_puppet *puppet) {
-    mw_registry_close(puppet->registry, MW_SECOND, note_closed, puppet);
+    mw_registry_close(puppet->registry, MW_SECOND, puppet_note_closed, puppet);
     while (!puppet->closing)
         CHECK(mw_world_step(puppet->world));
 }

@@ -25,6 +25,7 @@ typedef struct spec_puppet {
     unsigned calls;         /* of any slot */
     unsigned stray_cancels; /* of requests that are not under way */
     bool closing, closed;
+    mw_time patience; /* that the backend was closed with */
 } spec_puppet;
 
 /* Open a registry on it (`name_space` may be NULL). Close it with puppet_close. */
@@ -45,6 +46,9 @@ void puppet_row(spec_puppet *puppet, const char *path, mw_session_id owner);
 
 /* Ask the registry to close, and run the world until the backend has been told. */
 void puppet_begin_close(spec_puppet *puppet);
+
+/* For mw_registry_close, with the puppet as `arg`. */
+void puppet_note_closed(void *arg);
 
 /* All that is under way ends, and then the connection, without a turn of the loop between them. */
 void puppet_finish_close(spec_puppet *puppet);

@@ -36,7 +36,8 @@ int mw_registry_open(const mw_registry_config *config, mw_registry **ret_registr
  *
  * Close: withdraw registrations, release locks, end the session, fail what is outstanding with MW_ECLOSED, then call
  * `closed` (may be NULL) from the loop: the registry's memory is gone when it returns and the last handle is freed.
- * `patience` bounds the wait for the server. Calling it twice is misuse. */
+ * `patience` bounds the wait for the server; where the connection is gone, also the wait for it to come back, since only
+ * then the session can be ended. Calling it twice is misuse. */
 void mw_registry_close(mw_registry *registry, mw_time patience, void (*closed)(void *arg), void *arg);
 
 /* The same, but as a crash would: the session is left to its timeout. */
