@@ -77,12 +77,8 @@ static void say_hello(mw_conn *conn) {
 }
 
 static void broken(mw_conn *conn, const char *why) {
-    bool connected = conn->state == MWM_CONN_CONNECTED, leaving = conn->state == MWM_CONN_LEAVING;
+    bool connected = conn->state == MWM_CONN_CONNECTED;
     disconnect(conn);
-    if (leaving) {
-        finish(conn);
-        return;
-    }
     tick_in(conn, retry_delay(conn));
     if (!connected)
         return;
@@ -244,7 +240,7 @@ static void patience_ended(mw_timer *timer) {
     finish(mw_container(timer, mw_conn, patience));
 }
 
-/* The goodbye ends the session; while it cannot be said, the connection goes on trying. */
+/* The goodbye ends the session; while it cannot be said, or nobody heard it, the connection goes on trying. */
 static void mwm_close(mw_conn *conn, mw_time patience) {
     conn->closing = true;
     bool no_session = conn->session.id == 0 && conn->state != MWM_CONN_HELLO;

@@ -34,7 +34,7 @@ typedef enum mwm_conn_state {
     MWM_CONN_IDLE,      /* the next attempt starts with the next turn, or when `tick` fires */
     MWM_CONN_HELLO,     /* waiting to be welcomed; `tick` gives up */
     MWM_CONN_CONNECTED, /* `tick` renews */
-    MWM_CONN_LEAVING,   /* said goodbye; `tick` gives up */
+    MWM_CONN_LEAVING,   /* said goodbye; `patience` gives up */
     MWM_CONN_CLOSED
 } mwm_conn_state;
 

@@ -146,6 +146,15 @@ static void a_ticket_withdrawn_while_away_leaves_nothing(void) {
     CHECK_INT(members(a, "/lock"), 0);
 }
 
+static void a_lost_goodbye_is_said_again(void) {
+    spi_client *a = cluster_client(&on.a);
+    mw_memory_counts counts;
+    CHECK_INT(mw_memory_lose_next_request(on.server, a->session.id), MW_OK);
+    spi_close(a);
+    mw_memory_count(on.server, &counts);
+    CHECK_INT(counts.sessions, 0);
+}
+
 static const spec_case cases[] = {
     {"a lost reply is found out", a_lost_reply_is_found_out},
     {"a lost refusal is found out", a_lost_refusal_is_found_out},
@@ -156,6 +165,7 @@ static const spec_case cases[] = {
     {"a write whose session is gone is unknown", a_write_whose_session_is_gone_is_unknown},
     {"a lost grant is told again", a_lost_grant_is_told_again},
     {"a lost release is done again", a_lost_release_is_done_again},
+    {"a lost goodbye is said again", a_lost_goodbye_is_said_again},
     {"a ticket withdrawn while away leaves nothing", a_ticket_withdrawn_while_away_leaves_nothing},
 };
 
