@@ -29,7 +29,7 @@ static void abandon(mw_conn *conn) {
 }
 
 static void expire(mw_conn *conn) {
-    (void)of(conn);
+    of(conn)->given_up++;
 }
 
 static void submit(mw_conn *conn, mw_request *request) {

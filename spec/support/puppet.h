@@ -23,6 +23,7 @@ typedef struct spec_puppet {
     void (*ended)(void *arg, int status, const mw_error *detail); /* of the last end_session */
     void *ended_arg;
     unsigned calls;         /* of any slot */
+    unsigned given_up;      /* sessions: calls of `expire` */
     unsigned stray_cancels; /* of requests that are not under way */
     bool closing, closed;
     mw_time patience; /* that the backend was closed with */
