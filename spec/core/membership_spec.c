@@ -158,7 +158,7 @@ static int loss_after(mw_time pause) {
     mw_lock *lock = NULL;
     CHECK_INT(mw_lock_new(puppet.registry, S("/l"), S(""), &lock_events, &loss, &lock, NULL), MW_OK);
     CHECK_INT(mw_lock_acquire(lock, 0, false, NULL), MW_OK);
-    puppet.tickets[0]->granted(puppet.tickets[0], 7);
+    puppet_grant(&puppet, 7);
     mw_virtual_pause(puppet.host);
     mw_world_advance(puppet.world, pause);
     mw_virtual_resume(puppet.host);
@@ -183,7 +183,7 @@ static void who_may_not_write_its_record_holds_nobody_up(void) {
     puppet_connect(&puppet, 1, false);
     spec_news a;
     mw_election *election = stand(puppet.registry, &a);
-    puppet.tickets[0]->granted(puppet.tickets[0], 7);
+    puppet_grant(&puppet, 7);
     puppet_answer(&puppet, MW_EDENIED, "no right to write /e/leader");
     CHECK_INT(a.failures, 1);
     CHECK_INT(a.status, MW_EDENIED);

@@ -180,7 +180,7 @@ static void a_guard_is_judged_when_its_txn_is_sent(void) {
     connect_puppet();
     CHECK_INT(mw_lock_new(puppet.registry, S("/l"), S(""), &events, NULL, &lock, NULL), MW_OK);
     CHECK_INT(mw_lock_acquire(lock, 0, false, NULL), MW_OK);
-    puppet.tickets[0]->granted(puppet.tickets[0], 7);
+    puppet_grant(&puppet, 7);
     disconnect();
     mw_step steps[] = {{.kind = MW_CHECK_LOCK, .lock = lock}, {.kind = MW_PUT, .path = S("/a")}};
     CHECK_INT(mw_txn(puppet.registry, steps, 2, &call, NULL, NULL), MW_OK);

@@ -252,11 +252,26 @@ static void listeners_hear_of_the_loss_before_any_lock_does(void) {
     mw_listener *listener = watch_session(&heard);
     listeners = &heard;
     mw_lock *lock = queue_up();
-    puppet.tickets[0]->granted(puppet.tickets[0], 7);
+    puppet_grant(&puppet, 7);
     CHECK_INT(attempt, MW_OK);
     states_before_loss = 0;
     reach(10 * MW_SECOND);
     CHECK_INT(states_before_loss, 2); /* connected, lost */
+    mw_lock_free(lock);
+    leave_session(listener);
+}
+
+/* Where its ticket tells of the loss first. */
+static void listeners_hear_of_the_loss_before_the_lock_that_knows_of_it(void) {
+    spec_heard heard;
+    mw_listener *listener = watch_session(&heard);
+    listeners = &heard;
+    mw_lock *lock = queue_up();
+    mw_world_advance(puppet.world, MW_MS);
+    puppet_grant(&puppet, 7);
+    states_before_loss = 0;
+    puppet_end_ticket(&puppet, MW_ESESSION_LOST);
+    CHECK_INT(states_before_loss, 2);
     mw_lock_free(lock);
     leave_session(listener);
 }
@@ -268,7 +283,7 @@ static void a_grant_that_comes_after_the_deadline_is_none(void) {
     mw_virtual_pause(puppet.host);
     reach(60 * MW_SECOND);
     mw_virtual_resume(puppet.host);
-    puppet.tickets[0]->granted(puppet.tickets[0], 7); /* before the timer ran */
+    puppet_grant(&puppet, 7); /* before the timer ran */
     CHECK_INT(attempt, MW_ESESSION_LOST);
     CHECK(!mw_lock_held(lock));
     mw_lock_free(lock);
@@ -291,6 +306,8 @@ static const spec_case cases[] = {
     {"a listener that is added meanwhile hears each state once",
      a_listener_that_is_added_meanwhile_hears_each_state_once},
     {"listeners hear of the loss before any lock does", listeners_hear_of_the_loss_before_any_lock_does},
+    {"listeners hear of the loss before the lock that knows of it",
+     listeners_hear_of_the_loss_before_the_lock_that_knows_of_it},
     {"a grant that comes after the deadline is none", a_grant_that_comes_after_the_deadline_is_none},
     {"the namespace is there for what was asked before connecting",
      the_namespace_is_there_for_what_was_asked_before_connecting},

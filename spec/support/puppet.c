@@ -73,7 +73,9 @@ static void lock(mw_conn *conn, mw_ticket *ticket) {
 }
 
 static void unlock(mw_conn *conn, mw_ticket *ticket) {
-    (void)of(conn);
+    spec_puppet *puppet = of(conn);
+    puppet->unlocks++;
+    puppet->requests_at_unlock = puppet->request_count;
 }
 
 static void end_session(mw_conn *conn, mw_session_id id, const unsigned char secret[MW_SECRET_SIZE],
@@ -139,6 +141,11 @@ void puppet_expect(const spec_puppet *puppet, mw_request_kind kind, mw_write_kin
     CHECK_INT(puppet->requests[0]->kind, kind);
     if (kind == MW_WRITE)
         CHECK_INT(puppet->requests[0]->writes[0].kind, write);
+}
+
+void puppet_grant(spec_puppet *puppet, int64_t token) {
+    CHECK(puppet->ticket_count > 0);
+    puppet->tickets[0]->granted(puppet->tickets[0], token);
 }
 
 void puppet_row(spec_puppet *puppet, const char *path, mw_session_id owner) {

@@ -19,6 +19,8 @@ typedef struct spec_puppet {
     size_t request_count;
     mw_ticket *tickets[PUPPET_ROOM];
     size_t ticket_count;
+    unsigned unlocks;
+    size_t requests_at_unlock;                                    /* under way at the last one */
     mw_feed *feed;                                                /* the last that was started */
     void (*ended)(void *arg, int status, const mw_error *detail); /* of the last end_session */
     void *ended_arg;
@@ -38,6 +40,9 @@ void puppet_connect(spec_puppet *puppet, mw_session_id id, bool resumed);
 /* The end of the oldest request under way, of the oldest ticket. `message` may be NULL. */
 void puppet_answer(spec_puppet *puppet, int status, const char *message);
 void puppet_end_ticket(spec_puppet *puppet, int status);
+
+/* The oldest ticket is granted. */
+void puppet_grant(spec_puppet *puppet, int64_t token);
 
 /* The oldest request under way is of this kind; `write` is that of its first write, if it is one. */
 void puppet_expect(const spec_puppet *puppet, mw_request_kind kind, mw_write_kind write);
