@@ -16,7 +16,7 @@ typedef struct mw__watch {
     unsigned telling; /* depth of event delivery: nothing is freed meanwhile */
     bool synced;
     bool feeding;     /* the backend has the feed */
-    int64_t revision; /* of the last `synced` */
+    int64_t revision; /* of the last `synced`, or of what has gone since */
     int failure;
     mw_error failure_detail;
     char path[];
@@ -166,6 +166,8 @@ static void on_gone(mw_feed *feed, mw_str path, int64_t revision) {
     if (watch->failure)
         return;
     mw__node *node = mw__view_remove(&watch->view, path, revision);
+    if (revision > watch->revision) /* who subscribes now must not take what went for what is still to come */
+        watch->revision = revision;
     if (!node)
         return;
     begin_telling(watch);
