@@ -38,7 +38,7 @@ struct mw_registration {
 
     bool wanted; /* false: given up, or freed by its owner; what is ours is taken out */
     bool freed;
-    bool dirty; /* `value` is newer than what stands there */
+    bool dirty; /* `value` may be newer than what stands there */
     bool told;  /* in this session */
     bool once;  /* in any session: a deadline counts only for what is in the way */
 
@@ -125,11 +125,23 @@ static bool in_session(const mw_registry *registry) {
     return !registry->closing && mw_registry_session(registry) != 0;
 }
 
+static bool blocked(const mw_registration *reg) {
+    return reg->wanted && reg->standing == ANOTHERS && due(reg) == REST;
+}
+
+static int be_patient(mw_registration *reg) {
+    if (reg->timeout == MW_FOREVER || mw_timer_armed(&reg->patience))
+        return MW_OK;
+    return mw_timer_start(reg->registry->host, &reg->patience, reg->timeout);
+}
+
 /* Queue for what is due. What nobody wants, and nothing of ours is left of, is freed. */
 static void wake(mw_registration *reg) {
     mw_registry *registry = reg->registry;
     if (reg->busy)
         return;
+    if (blocked(reg) && !registry->closing)
+        (void)be_patient(reg);
     bool done = registry->closing || (!reg->wanted && !in_session(registry)) || due(reg) == REST;
     if (done && reg->freed)
         release(reg);
@@ -176,19 +188,9 @@ static void out_of_patience(mw_timer *timer) {
     give_up(reg, why.code, &why);
 }
 
-static int be_patient(mw_registration *reg) {
-    if (reg->timeout == MW_FOREVER || mw_timer_armed(&reg->patience))
-        return MW_OK;
-    return mw_timer_start(reg->registry->host, &reg->patience, reg->timeout);
-}
-
 /* ---- The place is watched: another's entry is in the way, or ours was taken away
  * ---------------------------------------------------------------------------------
  */
-
-static bool blocked(const mw_registration *reg) {
-    return reg->wanted && reg->standing == ANOTHERS && due(reg) == REST;
-}
 
 static void place_changed(void *arg, const mw_event *event) {
     mw_registration *reg = arg;
@@ -196,8 +198,6 @@ static void place_changed(void *arg, const mw_event *event) {
         reg->shown = event->kind != MW_REMOVED;
     if (event->kind != MW_SYNCED || !reg->shown)
         learn(reg, event->entry.revision, reg->shown ? &event->entry : NULL);
-    if (blocked(reg))
-        (void)be_patient(reg);
     wake(reg);
 }
 
@@ -243,8 +243,6 @@ static void carry_on(mw_registration *reg) {
     mw_registry *registry = reg->registry;
     if (reg->wanted && !registry->closing && (reg->standing == OURS || blocked(reg)))
         watch_place(reg);
-    if (blocked(reg) && !registry->closing)
-        (void)be_patient(reg);
     wake(reg);
     pump(registry);
 }
@@ -277,12 +275,10 @@ static void on_looked(void *arg, const mw_result *result) {
     bool found = result->status == MW_OK, known = found || result->status == MW_ENOT_FOUND;
     settle(reg);
     reg->doubtful = !known && passing(reg, result->status);
-    if (found) {
-        reg->dirty = true; /* what stands there of ours may be older */
+    if (found)
         learn(reg, result->entries[0].revision, &result->entries[0]);
-    } else if (!reg->doubtful) {
+    else if (!reg->doubtful)
         reg->standing = NOTHING;
-    }
     if (known || reg->doubtful)
         carry_on(reg);
     else
@@ -515,19 +511,14 @@ void mw__registrations_connected(mw_registry *registry, bool resumed) {
 
 /* What an operation under way comes to is judged when it is over. */
 void mw__registrations_lost(mw_registry *registry) {
-    for (mw__link *at = registry->registrations.next; at != &registry->registrations;) {
+    for (mw__link *at = registry->registrations.next; at != &registry->registrations; at = at->next) {
         mw_registration *reg = mw_container(at, mw_registration, link);
-        at = at->next;
         reg->told = false;
         mw__list_remove(&reg->turn);
-        if (reg->once)
-            mw_timer_stop(registry->host, &reg->patience);
         if (reg->busy)
             continue;
         reg->standing = NOTHING;
         reg->doubtful = false;
-        if (reg->freed)
-            release(reg);
     }
 }
 

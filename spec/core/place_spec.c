@@ -228,6 +228,78 @@ static void news_that_are_older_than_what_is_known_change_nothing(void) {
     leave();
 }
 
+/* Long after the deadline of the first time has passed or would have: whoever takes the place gets as long again. */
+static void who_takes_our_place_is_waited_for_and_named(void) {
+    open_and_enrol();
+    make_visible();
+    mw_world_advance(puppet.world, 4 * MW_SECOND);
+    puppet.feed->begin(puppet.feed);
+    feed(5, 0xbeef);
+    puppet.feed->synced(puppet.feed, 5);
+    mw_world_advance(puppet.world, 4999 * MW_MS);
+    CHECK_INT(told.times, 1);
+    mw_world_advance(puppet.world, MW_MS);
+    CHECK_INT(told.times, 2);
+    CHECK_INT(told.status, MW_EEXISTS);
+    CHECK(strstr(told.message, "beef"));
+    leave();
+}
+
+/* The registry went back to an older copy: its revisions are smaller than those that were seen. */
+static void what_is_read_is_believed_whatever_was_told_before(void) {
+    open_and_enrol();
+    make_visible();
+    turn();
+    puppet.feed->begin(puppet.feed);
+    feed(1000, 1);
+    puppet.feed->synced(puppet.feed, 1000);
+    next_session(2);
+    meet(99); /* at revision 1 */
+    turn();
+    CHECK_INT(puppet.request_count, 0);
+    leave();
+}
+
+static void an_answer_from_a_session_that_was_lost_meanwhile_makes_nothing_visible(void) {
+    memset(&told, 0, sizeof told);
+    puppet_open(&puppet, NULL);
+    puppet_connect(&puppet, 1, false);
+    static const mw_registration_events events = {.registered = registered};
+    CHECK_INT(mw_register(puppet.registry, S("/n"), S("v"), MW_FOREVER, &events, NULL, &reg, NULL), MW_OK);
+    mw_world_advance(puppet.world, 10 * MW_SECOND);
+    CHECK_INT(mw_registry_state(puppet.registry), MW_LOST);
+    puppet_answer(&puppet, MW_OK, NULL);
+    CHECK_INT(told.times, 0);
+    puppet_connect(&puppet, 2, false);
+    puppet_row(&puppet, "/n", 1);
+    puppet_answer(&puppet, MW_OK, NULL);
+    end_leftover(MW_OK);
+    make_visible();
+    CHECK_INT(told.times, 1);
+    leave();
+}
+
+static void what_is_tried_again_later_leaves_no_timer_when_all_closes(void) {
+    open_and_enrol();
+    puppet_answer(&puppet, MW_EIO, "the disk");
+    leave();
+}
+
+static void a_value_that_would_be_refused_is_refused_at_once(void) {
+    size_t len = 1100000;
+    mw_str value = {calloc(1, len), len};
+    mw_registration *refused = NULL;
+    open_and_enrol();
+    make_visible();
+    CHECK_INT(mw_registration_set(reg, value, NULL), MW_ETOO_LARGE);
+    CHECK_INT(mw_register(puppet.registry, S("/m"), value, 0, NULL, NULL, &refused, NULL), MW_ETOO_LARGE);
+    free((char *)value.data);
+    CHECK(!refused);
+    CHECK_INT(puppet.request_count, 0);
+    CHECK(mw_registration_visible(reg));
+    leave();
+}
+
 static void no_event(void *arg, const mw_event *event) {}
 
 /* Others have already read what the subscription tells: their view starts as it is now. */
@@ -263,6 +335,13 @@ static const spec_case cases[] = {
     {"what failed for a while is tried again later", what_failed_for_a_while_is_tried_again_later},
     {"what is refused for good is taken out", what_is_refused_for_good_is_taken_out},
     {"news that are older than what is known change nothing", news_that_are_older_than_what_is_known_change_nothing},
+    {"who takes our place is waited for, and named", who_takes_our_place_is_waited_for_and_named},
+    {"what is read is believed, whatever was told before", what_is_read_is_believed_whatever_was_told_before},
+    {"an answer from a session that was lost meanwhile makes nothing visible",
+     an_answer_from_a_session_that_was_lost_meanwhile_makes_nothing_visible},
+    {"what is tried again later leaves no timer when all closes",
+     what_is_tried_again_later_leaves_no_timer_when_all_closes},
+    {"a value that would be refused is refused at once", a_value_that_would_be_refused_is_refused_at_once},
     {"a place that is watched already is known to be left", a_place_that_is_watched_already_is_known_to_be_left},
 };
 SPEC_MAIN(cases)

@@ -114,6 +114,7 @@ void puppet_open(spec_puppet *puppet, const char *name_space) {
 
 void puppet_connect(spec_puppet *puppet, mw_session_id id, bool resumed) {
     mw_session_info info = {.id = id, .timeout = 10 * MW_SECOND, .resumed = resumed, .server = mw_str_of("here")};
+    puppet->session = id;
     puppet->events->connected(puppet->events_arg, &info);
 }
 
@@ -121,7 +122,7 @@ void puppet_answer(spec_puppet *puppet, int status, const char *message) {
     CHECK(puppet->request_count > 0);
     mw_request *request = take_request(puppet, 0);
     for (size_t i = 0; status == MW_OK && i < request->write_count; i++)
-        request->written[i] = (mw_written){.revision = 1, .created = 1, .owner = mw_registry_session(puppet->registry)};
+        request->written[i] = (mw_written){.revision = 1, .created = 1, .owner = puppet->session};
     mw_error why = {0};
     if (message)
         (void)mw_fail(&why, status, "%s", message);

@@ -15,6 +15,7 @@ typedef struct spec_puppet {
     mw_registry *registry;
     const mw_conn_events *events;
     void *events_arg;
+    mw_session_id session;             /* the last that began: owns what is written */
     mw_request *requests[PUPPET_ROOM]; /* under way, in order of submission */
     size_t request_count;
     mw_ticket *tickets[PUPPET_ROOM];
