@@ -80,18 +80,28 @@ static int check_server(const mw_sql_db *db, mw_error *err) {
 /* ---- The session --------------------------------------------------------------------------------------------------
  */
 
-/* Text and time mean the same on every server; a guard reads what is committed now; and whoever stalls inside a
- * transaction loses it before it can stop the others for longer than a session lasts. */
+/* What the server is set to for everybody is not ours. It may also have ignored the character set that we came with
+ * (skip-character-set-client-handshake), or set another (init_connect): then a byte of a value is half a letter. */
+static int forget_defaults(mw_sql_db *db, mw_error *err) {
+    return mw_mysql_ask(db->mysql, "session",
+                        "SET NAMES binary;"
+                        "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
+                        "autocommit = 1, time_zone = '+00:00', sql_big_selects = 1, sql_safe_updates = 0, "
+                        "sql_select_limit = 18446744073709551615",
+                        NULL, NULL, err);
+}
+
+/* A guard reads what is committed now; and whoever stalls inside a transaction loses it before it can stop the others
+ * for longer than a session lasts. */
 static int set_session(mw_sql_db *db, mw_error *err) {
     unsigned timeout = seconds(db->session_timeout, 2), lock_wait = seconds(db->session_timeout / 3, 1);
-    char text[768], limits[128] = "";
+    char text[512], limits[128] = "";
     if (db->server.mariadb)
         snprintf(limits, sizeof limits, ", idle_transaction_timeout = %u, max_statement_time = %u", lock_wait, timeout);
     snprintf(text, sizeof text,
-             "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
-             "autocommit = 1, time_zone = '+00:00', innodb_lock_wait_timeout = %u, net_read_timeout = %u, "
-             "net_write_timeout = %u, wait_timeout = %u%s;"
-             "SET SESSION TRANSACTION ISOLATION LEVEL %s",
+             "SET SESSION innodb_lock_wait_timeout = %u, net_read_timeout = %u, net_write_timeout = %u, "
+             "wait_timeout = %u%s;"
+             "SET SESSION TRANSACTION ISOLATION LEVEL %s, READ WRITE",
              lock_wait, timeout, timeout, 4 * timeout + 60, limits,
              db->server.statement_binlog ? "REPEATABLE READ" : "READ COMMITTED");
     return mw_mysql_ask(db->mysql, "session", text, NULL, NULL, err);
@@ -125,6 +135,8 @@ int mw_mysql_connect(mw_sql_db *db, mw_error *err) {
     /* An interruption up to here found no socket; a later one does. */
     if (mw_mysql_interrupted(db->interrupt_fd))
         status = mw_fail(err, MW_EDISCONNECTED, "%s: interrupted", db->where);
+    if (!status)
+        status = forget_defaults(db, err);
     if (!status)
         status = read_server(db, err);
     if (!status)
