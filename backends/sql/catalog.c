@@ -5,7 +5,7 @@
  * registry that has not gone behind what its owner saw: a copy that was restored knows sessions too. */
 #define REVISION "(SELECT revision FROM mw_meta WHERE id = 1)"
 #define LIVE(seen) "id = ?1 AND ended = 0 AND boot = {boot} AND " REVISION " >= " seen
-#define IF_LIVE "EXISTS (SELECT 1 FROM mw_sessions WHERE " LIVE("?5") " {share})"
+#define IF_LIVE "EXISTS (SELECT 1 FROM mw_sessions WHERE " LIVE("?5") " AND txn <= ?6 {share})"
 #define IF_ENDING "EXISTS (SELECT 1 FROM mw_sessions WHERE id = ?1 AND ended = 2)"
 #define IF_RAISED "EXISTS (SELECT 1 FROM mw_meta WHERE id = 1 AND identity = ?2)"
 #define IF_GRANTED_TXN "(SELECT verdict FROM mw_sessions WHERE id = ?1 AND txn = ?2) = 0"
@@ -166,7 +166,8 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     [MW__SQL_COMPACT_FLOOR] = {"UPDATE mw_meta SET floor = ?1 WHERE id = 1 AND floor < ?1", ""},
     [MW__SQL_COMPACT] = {"DELETE FROM mw_changes WHERE revision <= ?1", ""},
 
-    /* ---- locks: ?1 = session, ?2 = path, ?3 = handle of the ticket, ?4 = value, ?5 = the highest revision seen ---- */
+    /* ---- locks: ?1 = session, ?2 = path, ?3 = handle of the ticket, ?4 = value, ?5 = the highest revision seen,
+     * ?6 = the session's txn: a later fence forbids an attempt that is still on its way ---- */
     [MW__SQL_LOCK_TAKE] = {"UPDATE mw_locks SET token = {next_token}, holder = ?1, handle = ?3, value = ?4, "
         "since = {wall} WHERE path = ?2 AND holder = 0 AND waiters = 0 AND " IF_LIVE "{returning}", ""},
     [MW__SQL_LOCK_TAKE_ANY] = {"INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) "

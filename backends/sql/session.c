@@ -114,6 +114,7 @@ static int open_session(mw__sql_worker *worker, mw_error *err) {
         return status;
     worker->session = id;
     worker->txn = 0;
+    worker->late_attempt = false;
     memcpy(worker->secret, secret, sizeof secret);
     return MW_OK;
 }

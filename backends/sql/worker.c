@@ -99,6 +99,7 @@ static void interrupted(mw__sql_worker *worker, mw__sql_job *job, int status) {
         reply(worker, job, MW_EDISCONNECTED);
     } else {
         job->doubtful = job->doubtful || status == MW_EUNKNOWN;
+        worker->late_attempt |= job->kind == MW__SQL_LOCK && status == MW_EUNKNOWN;
         put_back(worker, job);
     }
 }

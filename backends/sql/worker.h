@@ -38,6 +38,7 @@ typedef struct mw__sql_worker {
     mw_session_id session; /* 0 = none */
     unsigned char secret[MW_SECRET_SIZE];
     int64_t txn;
+    bool late_attempt;    /* at a lock: its reply was lost, and it may not have come there yet */
     mw_session_id orphan; /* given up by the host's side; to be ended when we can */
     unsigned char orphan_secret[MW_SECRET_SIZE];
 

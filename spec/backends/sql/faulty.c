@@ -37,9 +37,55 @@ static int lose_reply(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
     return status == MW_OK ? mw_fail(err, MW_EUNKNOWN, "reply lost on purpose") : status;
 }
 
+/* A batch that is still on its way; only the connection thread looks at it. */
+static struct {
+    mw_sql_batch batch;
+    mw_sql_step steps[16];
+    mw_sql_value params[16][9];
+    char bytes[4096];
+    size_t used;
+} late;
+
+static void keep_bytes(mw_sql_value *value) {
+    if (value->type != MW_SQL_BYTES || value->bytes.len > sizeof late.bytes - late.used)
+        return;
+    char *copy = late.bytes + late.used;
+    if (value->bytes.len)
+        memcpy(copy, value->bytes.data, value->bytes.len);
+    late.used += value->bytes.len;
+    value->bytes.data = copy;
+}
+
+static int be_late(const mw_sql_batch *batch, mw_error *err) {
+    late.batch = *batch;
+    late.batch.steps = late.steps;
+    late.batch.row = unheard;
+    late.used = 0;
+    for (size_t i = 0; i < batch->step_count; i++) {
+        late.steps[i] = batch->steps[i];
+        late.steps[i].params = late.params[i];
+        for (size_t k = 0; k < batch->steps[i].param_count; k++) {
+            late.params[i][k] = batch->steps[i].params[k];
+            keep_bytes(&late.params[i][k]);
+        }
+    }
+    return mw_fail(err, MW_EUNKNOWN, "late on purpose");
+}
+
+void faulty_arrive(void) {
+    atomic_store(&faulty.arrives, true);
+}
+
+static void let_arrive(mw_sql_db *db) {
+    mw_error ignored;
+    if (atomic_exchange(&faulty.arrives, false))
+        (void)mw__sqlite_driver.run(db, &late.batch, &ignored);
+}
+
 static int faulty_run(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
     while (atomic_load(&faulty.frozen))
         (void)usleep(1000);
+    let_arrive(db);
     switch (strike(batch)) {
     case FAULTY_REFUSED:
         return mw_fail(err, MW_EIO, "broken on purpose");
@@ -53,6 +99,8 @@ static int faulty_run(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
         return mw_fail(err, MW_EUNKNOWN, "lost on purpose");
     case FAULTY_LOST_REPLY:
         return lose_reply(db, batch, err);
+    case FAULTY_LATE:
+        return be_late(batch, err);
     default:
         return mw__sqlite_driver.run(db, batch, err);
     }

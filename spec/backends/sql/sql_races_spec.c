@@ -215,6 +215,59 @@ static void a_failed_attempt_leaves_no_place_in_the_queue(void) {
     CHECK(failures > 0);
 }
 
+/* The `nth` write of an attempt stays on its way until the attempt, made again, is over and given up. */
+static void an_attempt_that_comes_late(int nth, bool held, int places) {
+    static spi_ticket first, second;
+    static spi_op op;
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    spi_lock(&b, &first, "/lock", false);
+    CHECK(spi_await(&b, &first.grants, 1));
+    if (!held)
+        spi_unlock(&b, &first);
+    faulty_arm(FAULTY_LATE, nth, true);
+    spi_lock(&a, &second, "/lock", false);
+    CHECK(spi_await(&a, &a.connected, 2));
+    if (!held)
+        CHECK(spi_await(&a, &second.grants, 1));
+    spi_unlock(&a, &second);
+    faulty_arrive();
+    CHECK_INT(spi_read(&a, &op, MW_READ_QUEUES, "/"), MW_OK);
+    CHECK_INT(op.entries, places);
+    if (held)
+        spi_unlock(&b, &first);
+}
+
+static void a_late_attempt_takes_no_lock(void) {
+    an_attempt_that_comes_late(1, false, 0);
+}
+
+static void a_late_attempt_takes_no_place_in_the_queue(void) {
+    an_attempt_that_comes_late(2, true, 1); /* the attempt to take it comes first */
+}
+
+/* The fence itself fails once: the way out of the queue raises it. */
+static void a_late_attempt_takes_no_place_after_a_failure(void) {
+    static spi_ticket first, second;
+    static spi_op op;
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    spi_lock(&b, &first, "/lock", false);
+    CHECK(spi_await(&b, &first.grants, 1));
+    atomic_store(&faulty.down, true);
+    faulty_arm(FAULTY_LATE, 2, true);
+    spi_lock(&a, &second, "/lock", false);
+    CHECK(spi_await(&a, &a.disconnected, 1));
+    faulty_arm(FAULTY_REFUSED, 2, true); /* the renewal comes first */
+    atomic_store(&faulty.down, false);
+    CHECK(spi_await(&a, &second.ends, 1));
+    CHECK_INT(second.status, MW_EIO);
+    faulty_arrive();
+    CHECK_INT(spi_read(&a, &op, MW_READ_QUEUES, "/"), MW_OK);
+    CHECK_INT(op.entries, 1);
+    spi_unlock(&b, &first);
+}
+
 /* ---- Lost replies --------------------------------------------------------------------------------------------------
  */
 
@@ -324,6 +377,9 @@ static const spec_case cases[] = {
     {"a feed outlives a failure to read", a_feed_outlives_a_failure_to_read},
     {"a change outlives a want of memory", a_change_outlives_a_want_of_memory},
     {"a failed attempt leaves no place in the queue", a_failed_attempt_leaves_no_place_in_the_queue},
+    {"a late attempt takes no lock", a_late_attempt_takes_no_lock},
+    {"a late attempt takes no place in the queue", a_late_attempt_takes_no_place_in_the_queue},
+    {"a late attempt takes no place after a failure", a_late_attempt_takes_no_place_after_a_failure},
     {"a second break leaves nothing unknown", a_second_break_leaves_nothing_unknown},
     {"who could not renew is not over", who_could_not_renew_is_not_over},
     {"its signals do not reach our thread", its_signals_do_not_reach_our_thread},
