@@ -155,13 +155,15 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
         "UNION ALL SELECT path, seq, session, 0, value, since FROM mw_lock_waiters "
         "WHERE path = ?1 OR (path > ?2 AND path < ?3) ORDER BY 1, 2", ""},
 
-    /* ---- the change log: the registry's row, and beside it each change with what is there now. Without a new change
-     * that is one read by primary key; ORDER BY would cost MySQL a temporary table each time. ---- */
+    /* ---- the change log: the registry's row, and beside it each change with what is there now (of a lock that changed
+     * hands, our session, ?2, too). Without a new change that is one read by primary key; ORDER BY would cost MySQL a
+     * temporary table each time. ---- */
     [MW__SQL_CHANGES] = {"SELECT m.revision, m.floor, m.identity, c.revision, c.kind, c.path, e.value, e.version, "
-        "e.revision, e.created, e.owner, e.ctime, e.mtime, l.handle, l.token FROM mw_meta m "
+        "e.revision, e.created, e.owner, e.ctime, e.mtime, l.handle, l.token, s.ended FROM mw_meta m "
         "LEFT JOIN mw_changes c ON c.revision > ?1 "
         "LEFT JOIN mw_entries e ON c.kind < 3 AND e.path = c.path AND e.revision <= c.revision "
         "LEFT JOIN mw_locks l ON c.kind = 3 AND l.path = c.path "
+        "LEFT JOIN mw_sessions s ON c.kind = 3 AND s.id = ?2 "
         "WHERE m.id = 1", ""},
     [MW__SQL_COMPACT_FLOOR] = {"UPDATE mw_meta SET floor = ?1 WHERE id = 1 AND floor < ?1", ""},
     [MW__SQL_COMPACT] = {"DELETE FROM mw_changes WHERE revision <= ?1", ""},

@@ -9,6 +9,7 @@ typedef struct gathering {
     mw__sql_job *job;
     int64_t last; /* revision */
     bool failed, disordered;
+    bool over; /* our session had ended when a lock changed hands, perhaps one of ours */
 } gathering;
 
 static void forget(void *arg) {
@@ -16,11 +17,11 @@ static void forget(void *arg) {
     mw__sql_job_clear_rows(to->job);
     to->meta = (mw__sql_meta){0};
     to->last = 0;
-    to->disordered = false;
+    to->disordered = to->over = false;
 }
 
-/* The cells of CHANGES: the registry's row, the change (NULL = there is none), its entry, its lock. */
-enum { CHANGE = 3, ENTRY = 5, LOCK = 13 };
+/* The cells of CHANGES: the registry's row, the change (NULL = there is none), its entry, its lock, our session. */
+enum { CHANGE = 3, ENTRY = 5, LOCK = 13, ENDED = 15 };
 
 /* A change whose entry has changed again (or went) since is told by its later row. */
 static void on_change(void *arg, size_t step, const mw_sql_value *cells, size_t count) {
@@ -30,6 +31,7 @@ static void on_change(void *arg, size_t step, const mw_sql_value *cells, size_t 
     bool none = cells[CHANGE].type == MW_SQL_NULL, absent = cells[ENTRY + 2].type == MW_SQL_NULL;
     if (none || (kind == MW__SQL_CHANGED && absent))
         return;
+    to->over = to->over || (kind == MW__SQL_GRANTED && (cells[ENDED].type == MW_SQL_NULL || cells[ENDED].integer != 0));
     mw_entry entry;
     mw__sql_entry_cells(&entry, cells + ENTRY);
     mw__sql_row *row = mw__sql_job_row(to->job, &entry);
@@ -86,7 +88,7 @@ static int gather(mw__sql_worker *worker, gathering *to, mw_error *err) {
     mw__sql_batch batch;
     mw__sql_batch_init(&batch, MW_SQL_ONE);
     mw__sql_collect(&batch, on_change, forget, to);
-    MW__SQL_ADD(&batch, MW__SQL_CHANGES, 0, mw__sql_int(worker->seen));
+    MW__SQL_ADD(&batch, MW__SQL_CHANGES, 0, mw__sql_int(worker->seen), mw__sql_int((int64_t)worker->session));
     int status = mw__sql_run(worker, &batch, err);
     mw__sql_batch_free(&batch);
     return status;
@@ -109,6 +111,9 @@ static int fetch(mw__sql_worker *worker, mw_error *err) {
     int status = gather(worker, &to, err);
     if (status == MW_OK)
         status = check_meta(worker, &to.meta, err);
+    /* Who lost a lock with its session hears that, and not that the lock alone was taken away. */
+    if (status == MW_OK && to.over && worker->session)
+        status = mw_fail(err, MW_ESESSION_LOST, "the server ended the session");
     if (status != MW_OK || to.failed) {
         mw__sql_job_free(to.job);
         return status != MW_OK ? status : mw_fail(err, MW_ENO_MEMORY, "out of memory reading changes");

@@ -191,6 +191,14 @@ static void expired(mw__sql_worker *worker, const mw_error *why) {
         disconnect(worker, &err);
 }
 
+/* What a look of our own, not a job, failed with. */
+static void give_way(mw__sql_worker *worker, int status, const mw_error *why) {
+    if (status == MW_ESESSION_LOST)
+        expired(worker, why);
+    else
+        disconnect(worker, why);
+}
+
 /* The end of a job's run. */
 static void settle(mw__sql_worker *worker, mw__sql_job *job, int status) {
     mw_error why = job->error;
@@ -212,7 +220,7 @@ static void after_commit(mw__sql_worker *worker) {
     if (status == MW_OK && worker->highest - worker->floor > worker->retention + worker->retention / 4)
         status = mw__sql_tidy(worker, &err);
     if (status != MW_OK && passing(status))
-        disconnect(worker, &err);
+        give_way(worker, status, &err);
 }
 
 static void run_request(mw__sql_worker *worker, mw__sql_job *job) {
@@ -408,7 +416,7 @@ static void idle_work(mw__sql_worker *worker) {
             look_again_soon(worker, seen);
     }
     if (status != MW_OK && status != MW_ENO_MEMORY)
-        disconnect(worker, &err);
+        give_way(worker, status, &err);
 }
 
 static bool has_idle_work(mw__sql_worker *worker) {

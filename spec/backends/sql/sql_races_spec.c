@@ -1,53 +1,11 @@
 /* What happens between two threads, two clients and a server that stands still: nothing is missed, nothing is made up.
  */
-#include "backends/spi_client.h"
-#include "backends/sqlite/bench.h"
-#include "faulty.h"
+#include "faulty_bench.h"
 
 #include <signal.h>
 #include <sqlite3.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
-
-static sqlite_bench bench;
-static mw_option options[5];
-static spi_client a, b;
-
-static bool run(bool (*until)(void *arg), void *arg) {
-    return sqlite_bench_run(&bench, until, arg);
-}
-
-static const spi_bench spi = {NULL, NULL, run, ""};
-
-static void reset_faults(void) {
-    faulty_arm(FAULTY_NONE, 0, false);
-    atomic_store(&faulty.down, false);
-    atomic_store(&faulty.frozen, false);
-    faulty.server_clock = false;
-}
-
-static void before(void) {
-    a = b = (spi_client){0};
-    reset_faults();
-    sqlite_bench_begin(&bench);
-    options[0] = (mw_option){"path", bench.path};
-    options[1] = (mw_option){"session_timeout_ms", "5000"};
-    options[2] = (mw_option){"retention", "100"};
-    options[3] = options[4] = (mw_option){NULL, NULL};
-}
-
-static void after(void) {
-    reset_faults();
-    spi_client *clients[] = {&a, &b};
-    for (int i = 0; i < 2; i++)
-        if (clients[i]->conn && !clients[i]->closed)
-            spi_close(clients[i]);
-    if (atomic_load(&faulty.wake_fd))
-        close(atomic_load(&faulty.wake_fd));
-    atomic_store(&faulty.wake_fd, 0);
-    sqlite_bench_end(&bench);
-}
 
 /* ---- Another process, in plain SQL ---------------------------------------------------------------------------------
  */
@@ -71,31 +29,6 @@ static int64_t ask(const char *sql) {
     (void)sqlite3_finalize(statement);
     (void)sqlite3_close(handle);
     return answer;
-}
-
-static bool has_looked(void *arg) {
-    return atomic_load(&faulty.looks) >= *(int *)arg;
-}
-
-static bool has_struck(void *arg) {
-    return atomic_load(&faulty.struck) > 0;
-}
-
-/* Woken by us alone, and no poll comes by itself but the first. */
-static void open_woken_by_hand(void) {
-    int once = atomic_load(&faulty.looks) + 1;
-    options[3] = (mw_option){"poll_interval_ms", "3600000"};
-    atomic_store(&faulty.wake_fd, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    spi_open(&a, &spi, bench.host, faulty_backend(), options);
-    static spi_feed first;
-    spi_watch(&a, &first, "/first", MW_DEPTH_SELF);
-    CHECK(spi_await(&a, &first.synced, 1));
-    CHECK(spi.run(has_looked, &once));
-    a.backend->unwatch(a.conn, &first.feed);
-}
-
-static void wake(void) {
-    CHECK_INT(eventfd_write(atomic_load(&faulty.wake_fd), 1), 0);
 }
 
 /* ---- Feeds ---------------------------------------------------------------------------------------------------------
@@ -158,11 +91,6 @@ static void a_feed_outlives_a_failure_to_read(void) {
     a.backend->unwatch(a.conn, &feed.feed);
 }
 
-static bool has_answer(void *arg) {
-    const spi_ticket *ticket = arg;
-    return ticket->grants + ticket->ends > 0;
-}
-
 /* The look that was to see the change found no memory, and nothing will tell of the change again. */
 static void a_change_outlives_a_want_of_memory(void) {
     static spi_feed feed;
@@ -177,95 +105,6 @@ static void a_change_outlives_a_want_of_memory(void) {
     wake();
     CHECK(spi_await_text(&a, feed.seen, "/a=1 "));
     a.backend->unwatch(a.conn, &feed.feed);
-}
-
-/* ---- Locks ---------------------------------------------------------------------------------------------------------
- */
-
-/* The reply to the join was lost, and asking again fails: the place in the queue must not stay behind. */
-static void a_failed_attempt_leaves_no_place_in_the_queue(void) {
-    int failures = 0;
-    for (int nth = 1; nth <= 8; nth++) {
-        static spi_ticket first, second;
-        static spi_op op;
-        options[1] = (mw_option){"session_timeout_ms", "900"};
-        spi_open(&a, &spi, bench.host, faulty_backend(), options);
-        spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
-        spi_lock(&b, &first, "/lock", false);
-        CHECK(spi_await(&b, &first.grants, 1));
-        atomic_store(&faulty.frozen, true);
-        spi_lock(&a, &second, "/lock", false);
-        atomic_store(&faulty.down, true);
-        faulty_arm(FAULTY_LOST_REPLY, 2, true); /* the attempt to take it comes first */
-        atomic_store(&faulty.frozen, false);
-        CHECK(spi_await(&a, &a.disconnected, 1));
-        faulty_arm(FAULTY_REFUSED, nth, true);
-        atomic_store(&faulty.down, false);
-        CHECK(spi.run(has_struck, NULL));
-        spi_unlock(&b, &first);
-        CHECK(spi.run(has_answer, &second));
-        failures += second.ends;
-        if (!second.ends)
-            spi_unlock(&a, &second);
-        CHECK_INT(spi_read(&b, &op, MW_READ_QUEUES, "/"), MW_OK);
-        CHECK_INT(op.entries, 0);
-        after();
-        before();
-    }
-    CHECK(failures > 0);
-}
-
-/* The `nth` write of an attempt stays on its way until the attempt, made again, is over and given up. */
-static void an_attempt_that_comes_late(int nth, bool held, int places) {
-    static spi_ticket first, second;
-    static spi_op op;
-    spi_open(&a, &spi, bench.host, faulty_backend(), options);
-    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
-    spi_lock(&b, &first, "/lock", false);
-    CHECK(spi_await(&b, &first.grants, 1));
-    if (!held)
-        spi_unlock(&b, &first);
-    faulty_arm(FAULTY_LATE, nth, true);
-    spi_lock(&a, &second, "/lock", false);
-    CHECK(spi_await(&a, &a.connected, 2));
-    if (!held)
-        CHECK(spi_await(&a, &second.grants, 1));
-    spi_unlock(&a, &second);
-    faulty_arrive();
-    CHECK_INT(spi_read(&a, &op, MW_READ_QUEUES, "/"), MW_OK);
-    CHECK_INT(op.entries, places);
-    if (held)
-        spi_unlock(&b, &first);
-}
-
-static void a_late_attempt_takes_no_lock(void) {
-    an_attempt_that_comes_late(1, false, 0);
-}
-
-static void a_late_attempt_takes_no_place_in_the_queue(void) {
-    an_attempt_that_comes_late(2, true, 1); /* the attempt to take it comes first */
-}
-
-/* The fence itself fails once: the way out of the queue raises it. */
-static void a_late_attempt_takes_no_place_after_a_failure(void) {
-    static spi_ticket first, second;
-    static spi_op op;
-    spi_open(&a, &spi, bench.host, faulty_backend(), options);
-    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
-    spi_lock(&b, &first, "/lock", false);
-    CHECK(spi_await(&b, &first.grants, 1));
-    atomic_store(&faulty.down, true);
-    faulty_arm(FAULTY_LATE, 2, true);
-    spi_lock(&a, &second, "/lock", false);
-    CHECK(spi_await(&a, &a.disconnected, 1));
-    faulty_arm(FAULTY_REFUSED, 2, true); /* the renewal comes first */
-    atomic_store(&faulty.down, false);
-    CHECK(spi_await(&a, &second.ends, 1));
-    CHECK_INT(second.status, MW_EIO);
-    faulty_arrive();
-    CHECK_INT(spi_read(&a, &op, MW_READ_QUEUES, "/"), MW_OK);
-    CHECK_INT(op.entries, 1);
-    spi_unlock(&b, &first);
 }
 
 /* ---- Lost replies --------------------------------------------------------------------------------------------------
@@ -376,10 +215,6 @@ static const spec_case cases[] = {
     {"a host that stalls is waited for asleep", a_host_that_stalls_is_waited_for_asleep},
     {"a feed outlives a failure to read", a_feed_outlives_a_failure_to_read},
     {"a change outlives a want of memory", a_change_outlives_a_want_of_memory},
-    {"a failed attempt leaves no place in the queue", a_failed_attempt_leaves_no_place_in_the_queue},
-    {"a late attempt takes no lock", a_late_attempt_takes_no_lock},
-    {"a late attempt takes no place in the queue", a_late_attempt_takes_no_place_in_the_queue},
-    {"a late attempt takes no place after a failure", a_late_attempt_takes_no_place_after_a_failure},
     {"a second break leaves nothing unknown", a_second_break_leaves_nothing_unknown},
     {"who could not renew is not over", who_could_not_renew_is_not_over},
     {"its signals do not reach our thread", its_signals_do_not_reach_our_thread},
