@@ -165,6 +165,7 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
         "LEFT JOIN mw_locks l ON c.kind = 3 AND l.path = c.path "
         "LEFT JOIN mw_sessions s ON c.kind = 3 AND s.id = ?2 "
         "WHERE m.id = 1", ""},
+    [MW__SQL_COMPACT_STEP] = {"SELECT revision FROM mw_changes ORDER BY revision LIMIT 1 OFFSET ?1", ""},
     [MW__SQL_COMPACT_FLOOR] = {"UPDATE mw_meta SET floor = ?1 WHERE id = 1 AND floor < ?1", ""},
     [MW__SQL_COMPACT] = {"DELETE FROM mw_changes WHERE revision <= ?1", ""},
 

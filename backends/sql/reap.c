@@ -151,6 +151,24 @@ int mw__sql_reap(mw__sql_worker *worker, mw_error *err) {
 /* ---- Housekeeping --------------------------------------------------------------------------------------------------
  */
 
+static void on_revision(void *arg, size_t step, const mw_sql_value *cells, size_t count) {
+    *(int64_t *)arg = cells[0].integer;
+}
+
+/* The revision with which COMPACT_STEP rows of the change log have gone: all writers wait while they go. */
+static int bound_target(mw__sql_worker *worker, int64_t *target, mw_error *err) {
+    int64_t revision = *target;
+    mw__sql_batch batch;
+    mw__sql_batch_init(&batch, MW_SQL_ONE);
+    mw__sql_collect(&batch, on_revision, NULL, &revision);
+    MW__SQL_ADD(&batch, MW__SQL_COMPACT_STEP, 0, mw__sql_int(COMPACT_STEP - 1));
+    int status = mw__sql_run(worker, &batch, err);
+    mw__sql_batch_free(&batch);
+    if (revision < *target)
+        *target = revision;
+    return status;
+}
+
 /* A part of what is too old in the change log; the floor rises first. */
 static int compact(mw__sql_worker *worker, mw_error *err) {
     mw__sql_meta meta = {0};
@@ -159,17 +177,18 @@ static int compact(mw__sql_worker *worker, mw_error *err) {
         return status;
     worker->floor = meta.floor;
     int64_t target = meta.revision - worker->retention;
-    if (target - meta.floor > COMPACT_STEP)
-        target = meta.floor + COMPACT_STEP;
     if (target <= meta.floor)
         return MW_OK;
+    status = bound_target(worker, &target, err);
+    if (status != MW_OK)
+        return status;
     mw__sql_batch batch;
     mw__sql_batch_init(&batch, MW_SQL_WRITE);
     MW__SQL_ADD(&batch, MW__SQL_COMPACT_FLOOR, 0, mw__sql_int(target));
     MW__SQL_ADD(&batch, MW__SQL_COMPACT, 0, mw__sql_int(target));
     status = mw__sql_run(worker, &batch, err);
     mw__sql_batch_free(&batch);
-    if (status == MW_OK)
+    if (status == MW_OK && target > meta.floor) /* a registry that went backwards has left rows below the floor */
         worker->floor = target;
     return status;
 }

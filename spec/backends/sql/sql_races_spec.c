@@ -171,6 +171,26 @@ static void who_could_not_renew_is_not_over(void) {
     CHECK(spi.run(is_over, NULL)); /* silent for its timeout from then on */
 }
 
+/* ---- A change log of large revisions --------------------------------------------------------------------------------
+ */
+
+/* While one part of it goes, all writers wait. */
+static void the_change_log_goes_in_parts_of_bounded_size(void) {
+    static spi_op op;
+    options[2] = (mw_option){"retention", "4"};
+    spi_open(&a, &spi, bench.host, mw_backend_plugin(), options);
+    execute("UPDATE mw_meta SET revision = 41, floor = 10 WHERE id = 1;"
+            "WITH RECURSIVE s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < 39999) "
+            "INSERT INTO mw_changes SELECT 1 + i / 1000, 2, CAST('/a/' || i AS BLOB), 0, 0, 1, 0, x'' FROM s");
+    for (int64_t left = 40000, had; left > 5000;) {
+        had = left;
+        CHECK_INT(spi_write(&a, MW_PUT, "/b", "1", 0), MW_OK);
+        CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/b"), MW_OK); /* behind what that led to */
+        left = ask("SELECT COUNT(*) FROM mw_changes WHERE path <> x'2f62'");
+        CHECK(left < had && left >= had - 5096);
+    }
+}
+
 /* ---- The process that we live in ------------------------------------------------------------------------------------
  */
 
@@ -217,6 +237,7 @@ static const spec_case cases[] = {
     {"a change outlives a want of memory", a_change_outlives_a_want_of_memory},
     {"a second break leaves nothing unknown", a_second_break_leaves_nothing_unknown},
     {"who could not renew is not over", who_could_not_renew_is_not_over},
+    {"the change log goes in parts of bounded size", the_change_log_goes_in_parts_of_bounded_size},
     {"its signals do not reach our thread", its_signals_do_not_reach_our_thread},
 };
 
