@@ -72,12 +72,9 @@ int mw__sql_end_session_row(mw__sql_worker *worker, mw_session_id id, const mw_s
     return status;
 }
 
-/* Server time must have advanced as ours did for `patience_ms`: a stepped clock or an outage expires nobody (DESIGN,
- * section 3). A server that stood still for so long that a session may have missed its renewals was an outage, even if
- * no connection broke. Milliseconds until that is so, 0 = it is. */
-static int64_t patience_left(mw__sql_worker *worker, int64_t server_ms, int64_t patience_ms) {
-    if (worker->driver->own_clock)
-        return 0;
+/* What the server's clock says. A server that stood still for so long that a session may have missed its renewals was
+ * an outage, even if no connection broke. */
+static void hear(mw__sql_worker *worker, int64_t server_ms) {
     mw_time now = mw__sql_now(), silence = now - worker->clock_heard;
     int64_t offset = server_ms - (int64_t)(now / MW_MS), drift = offset - worker->clock_offset;
     int64_t tolerance = (int64_t)(worker->timeout / MW_MS) / 6;
@@ -86,8 +83,34 @@ static int64_t patience_left(mw__sql_worker *worker, int64_t server_ms, int64_t 
         worker->clock_offset = offset;
     }
     worker->clock_heard = now;
-    int64_t steady_ms = (int64_t)((now - worker->steady_since) / MW_MS);
-    return steady_ms >= patience_ms ? 0 : patience_ms - steady_ms;
+    worker->hearings[worker->hearing_count++ % MW__SQL_HEARINGS] = (mw__sql_hearing){now, offset};
+}
+
+/* When the clock last took a step that matters to a session of `timeout_ms`: what our own, longer one bears may be all
+ * that it has. Back to before the last `timeout_ms`, or as far as we remember. */
+static mw_time last_step(const mw__sql_worker *worker, int64_t timeout_ms) {
+    unsigned kept = worker->hearing_count < MW__SQL_HEARINGS ? worker->hearing_count : MW__SQL_HEARINGS;
+    const mw__sql_hearing *last = &worker->hearings[(worker->hearing_count - 1) % MW__SQL_HEARINGS], *later = last;
+    for (unsigned i = 1; i < kept && last->at - later->at < (mw_time)timeout_ms * MW_MS; i++) {
+        const mw__sql_hearing *earlier = &worker->hearings[(worker->hearing_count - 1 - i) % MW__SQL_HEARINGS];
+        int64_t drift = last->offset - earlier->offset;
+        if (drift > timeout_ms / 6 || drift < -timeout_ms / 6)
+            return later->at;
+        later = earlier;
+    }
+    return 0;
+}
+
+/* Server time must have advanced as ours did for a session's timeout: a stepped clock or an outage expires nobody
+ * (DESIGN, section 3). Milliseconds until that is so, 0 = it is. */
+static int64_t patience_left(const mw__sql_worker *worker, int64_t timeout_ms) {
+    if (worker->driver->own_clock)
+        return 0;
+    mw_time since = last_step(worker, timeout_ms);
+    if (since < worker->steady_since)
+        since = worker->steady_since;
+    int64_t steady_ms = (int64_t)((worker->clock_heard - since) / MW_MS);
+    return steady_ms >= timeout_ms ? 0 : timeout_ms - steady_ms;
 }
 
 static int look(mw__sql_worker *worker, scan *to, mw_error *err) {
@@ -120,7 +143,7 @@ static void plan_next(mw__sql_worker *worker, int64_t next) {
 }
 
 void mw__sql_heard(mw__sql_worker *worker, int64_t told) {
-    (void)patience_left(worker, told >> MW_SQL_BEAT_BITS, 0);
+    hear(worker, told >> MW_SQL_BEAT_BITS);
     plan_next(worker, told & ((INT64_C(1) << MW_SQL_BEAT_BITS) - 1));
 }
 
@@ -128,10 +151,12 @@ int mw__sql_reap(mw__sql_worker *worker, mw_error *err) {
     scan to = {0};
     plan_next(worker, -1);
     int status = look(worker, &to, err);
-    int64_t soonest = status == MW_OK ? patience_left(worker, to.clock, 0) : 0;
+    int64_t soonest = 0;
+    if (status == MW_OK && !worker->driver->own_clock)
+        hear(worker, to.clock);
     for (size_t i = 0; status == MW_OK && i < to.count; i++) {
         const expired_session *session = &to.found[i];
-        int64_t left = session->over ? 0 : patience_left(worker, to.clock, session->timeout);
+        int64_t left = session->over ? 0 : patience_left(worker, session->timeout);
         if (left > 0) {
             soonest = soonest == 0 || left < soonest ? left : soonest;
             continue;

@@ -11,6 +11,14 @@
 
 #define MW__SQL_IDENTITY_SIZE 16
 
+/* The server's clock less our own, in milliseconds, as we heard it. */
+typedef struct mw__sql_hearing {
+    mw_time at;
+    int64_t offset;
+} mw__sql_hearing;
+
+#define MW__SQL_HEARINGS 32
+
 typedef struct mw__sql_worker {
     mw__sql_channel *channel;
     mw_host *host; /* for its log */
@@ -57,6 +65,8 @@ typedef struct mw__sql_worker {
     mw_time steady_since; /* server time and our own have advanced alike since, and we were never left without answer */
     mw_time clock_heard;  /* when we last saw the server's clock */
     int64_t clock_offset;
+    mw__sql_hearing hearings[MW__SQL_HEARINGS]; /* the latest, a ring */
+    unsigned hearing_count;
     unsigned ticks;
 } mw__sql_worker;
 

@@ -114,6 +114,19 @@ static void a_server_clock_that_is_set_back_expires_nobody(void) {
     close_both();
 }
 
+/* Whose own session is long bears more of a step than a short session has left. */
+static void a_small_step_ahead_expires_no_short_session(void) {
+    static const mw_option slow[] = {{"session_timeout_ms", "60000"}, {"heartbeat_ms", "50"}, {NULL, NULL}};
+    two_open(apart, slow, 7);
+    for (int step = 1; step <= 10; step++) {
+        set_server_clock(step * 3);
+        CHECK(spi_await(&rig.a, &rig.a.confirmed, rig.a.confirmed + 2));
+    }
+    nobody_was_expired();
+    the_dead_are_reaped(&rig.b);
+    close_both();
+}
+
 /* It has looked for the expired more often than `arg` says. */
 static bool has_looked(void *arg) {
     mw_backend_stats now;
@@ -165,6 +178,7 @@ static void a_server_that_was_down_expires_nobody(void) {
 
 static const spec_case cases[] = {
     {"a server clock that is set ahead expires nobody", a_server_clock_that_is_set_ahead_expires_nobody},
+    {"a small step ahead expires no short session", a_small_step_ahead_expires_no_short_session},
     {"a server clock that is set back expires nobody", a_server_clock_that_is_set_back_expires_nobody},
     {"a server that stands still expires nobody", a_server_that_stands_still_expires_nobody},
     {"a server that was down expires nobody", a_server_that_was_down_expires_nobody},
