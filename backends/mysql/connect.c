@@ -99,10 +99,10 @@ static int set_session(mw_sql_db *db, mw_error *err) {
     if (db->server.mariadb)
         snprintf(limits, sizeof limits, ", idle_transaction_timeout = %u, max_statement_time = %u", lock_wait, timeout);
     snprintf(text, sizeof text,
-             "SET SESSION innodb_lock_wait_timeout = %u, net_read_timeout = %u, net_write_timeout = %u, "
-             "wait_timeout = %u%s;"
+             "SET SESSION innodb_lock_wait_timeout = %u, lock_wait_timeout = %u, net_read_timeout = %u, "
+             "net_write_timeout = %u, wait_timeout = %u%s;"
              "SET SESSION TRANSACTION ISOLATION LEVEL %s, READ WRITE",
-             lock_wait, timeout, timeout, 4 * timeout + 60, limits,
+             lock_wait, lock_wait, timeout, timeout, 4 * timeout + 60, limits,
              db->server.statement_binlog ? "REPEATABLE READ" : "READ COMMITTED");
     return mw_mysql_ask(db->mysql, "session", text, NULL, NULL, err);
 }

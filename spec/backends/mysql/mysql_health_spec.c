@@ -131,6 +131,18 @@ static void a_read_only_server_is_waited_for(void) {
     spi_close(&rig.a);
 }
 
+/* As a backup takes it. A statement that nobody waits for any more must not wait on for that, each on a connection. */
+static void a_lock_on_all_tables_is_waited_for(void) {
+    rig_open(&rig.a, (mw_option[]){{"session_timeout_ms", "1500"}, {NULL, NULL}});
+    spec_mysql_sql(&rig.server, "FLUSH TABLES WITH READ LOCK");
+    bool told = spi_await_text(&rig.a, rig.log, "Lock wait timeout exceeded");
+    spec_mysql_sql(&rig.server, "UNLOCK TABLES");
+    CHECK(told);
+    CHECK(spi_await(&rig.a, &rig.a.connected, 2));
+    CHECK_INT(spi_write(&rig.a, MW_CREATE, "/x", "", 0), MW_OK);
+    spi_close(&rig.a);
+}
+
 static void a_server_without_connections_is_waited_for(void) {
     spec_mysql_sql(&rig.server, "CREATE OR REPLACE USER one@'%%' IDENTIFIED BY 's3cret' WITH MAX_USER_CONNECTIONS 1; "
                                 "GRANT ALL ON moonwatch.* TO one@'%%'");
@@ -266,6 +278,7 @@ static const spec_case cases[] = {
     {"a server that is too old", a_server_that_is_too_old},
     {"a multi-primary cluster", a_multi_primary_cluster},
     {"a read-only server is waited for", a_read_only_server_is_waited_for},
+    {"a lock on all tables is waited for", a_lock_on_all_tables_is_waited_for},
     {"a server without connections is waited for", a_server_without_connections_is_waited_for},
     {"the log says how changes are noticed", the_log_says_how_changes_are_noticed},
     {"the binary log's reader ends with the connection", the_binary_logs_reader_ends_with_the_connection},
