@@ -1,6 +1,7 @@
 /* The registry's file: opened, recognised, watched, and touched to tell the others. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -107,6 +108,27 @@ int mw__sqlite_check_size(mw_sql_db *db, mw_error *err) {
     return MW_OK;
 }
 
+/* Waiting mends none of these, and SQLite's own word for all of them is "unable to open". */
+static int cannot_open(mw_sql_db *db, int code, mw_error *err) {
+    size_t most = (size_t)sqlite3_vfs_find(NULL)->mxPathname;
+    if ((code & 0xFF) == SQLITE_CANTOPEN && strlen(db->path) + strlen("-journal") > most)
+        return mw_fail(err, MW_EINVALID, "path: SQLite takes no more than %zu bytes for a file and its journal: %s",
+                       most, db->path);
+    if (faccessat(AT_FDCWD, db->path, R_OK | W_OK, AT_EACCESS) == 0)
+        return mw__sqlite_fail(db, code, err);
+    if (errno != ENOENT)
+        return mw_fail(err, MW_EDENIED, "%s: %s", db->path, strerror(errno));
+    char *slash = strrchr(db->path, '/');
+    *slash = '\0';
+    const char *directory = slash == db->path ? "/" : db->path;
+    bool may = faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
+    int status =
+        may ? MW_OK
+            : mw_fail(err, MW_EDENIED, "path: this user may not create a file in %s: %s", directory, strerror(errno));
+    *slash = '/';
+    return may ? mw__sqlite_fail(db, code, err) : status;
+}
+
 int mw__sqlite_connect(mw_sql_db *db, mw_error *err) {
     int status = check_path(db, err);
     if (status != MW_OK)
@@ -116,10 +138,8 @@ int mw__sqlite_connect(mw_sql_db *db, mw_error *err) {
     int code = sqlite3_open_v2(db->path, &db->handle, flags, NULL);
     if (code == SQLITE_OK)
         code = mw__sqlite_add_functions(db);
-    if (code != SQLITE_OK && access(db->path, F_OK) == 0 && access(db->path, R_OK | W_OK) != 0)
-        return mw_fail(err, MW_EDENIED, "%s: %s", db->path, strerror(errno));
     if (code != SQLITE_OK)
-        return mw__sqlite_fail(db, code, err);
+        return cannot_open(db, code, err);
     status = configure(db, err);
     if (status == MW_ECORRUPT)
         (void)mw__sqlite_check_size(db, err);

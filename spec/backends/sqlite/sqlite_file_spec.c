@@ -132,6 +132,24 @@ static void says_that_it_may_not_write(void) {
     expect_failure(MW_EDENIED, bench.path);
 }
 
+static void says_that_it_may_not_create_it(void) {
+    CHECK_INT(chmod(bench.directory, 0555), 0);
+    if (geteuid() == 0)
+        CHECK_INT(seteuid(65534), 0);
+    expect_failure(MW_EDENIED, bench.directory);
+}
+
+static void says_that_its_path_is_too_long(void) {
+    char path[700], command[800];
+    (void)snprintf(path, sizeof path, "%s/%0200d/%0200d/%0100d/registry.db", bench.directory, 0, 0, 0);
+    (void)snprintf(command, sizeof command, "mkdir -p $(dirname %s)", path);
+    CHECK_INT(system(command), 0);
+    options[0].value = path;
+    expect_failure(MW_EINVALID, "512 bytes");
+    (void)snprintf(command, sizeof command, "rm -r %s/0*", bench.directory);
+    CHECK_INT(system(command), 0);
+}
+
 static const char *const bad_options[][2] = {
     {"session_timeout_ms", "abc"}, {"session_timeout_ms", "-1"},
     {"session_timeout_ms", ""},    {"retention", "0"},
@@ -363,6 +381,8 @@ static const spec_case cases[] = {
     {"names the directory that is missing", names_the_directory_that_is_missing},
     {"refuses a directory", refuses_a_directory},
     {"says that it may not write", says_that_it_may_not_write},
+    {"says that it may not create it", says_that_it_may_not_create_it},
+    {"says that its path is too long", says_that_its_path_is_too_long},
     {"names the option that is wrong", names_the_option_that_is_wrong},
     {"a full disk keeps the last commit", a_full_disk_keeps_the_last_commit},
     {"a failing disk keeps the last commit", a_failing_disk_keeps_the_last_commit},
