@@ -63,6 +63,13 @@ static void watch(mw_sql_db *db) {
     db->watch_fd = -1;
 }
 
+/* The system's own words for these speak of disks and files. */
+static const char *why_no_events(int error) {
+    if (error == ENOSPC)
+        return "this user's watches are used up: raise fs.inotify.max_user_watches";
+    return error == EMFILE ? "this user's watchers are used up: raise fs.inotify.max_user_instances" : strerror(error);
+}
+
 static uint32_t big_endian(const unsigned char *bytes) {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
@@ -150,7 +157,7 @@ int mw__sqlite_connect(mw_sql_db *db, mw_error *err) {
     watch(db);
     if (db->watch_fd < 0)
         mw_log(db->host, MW_LOG_WARN, "sqlite", "%s: no file events (%s); changes are looked for instead", db->path,
-               strerror(errno));
+               why_no_events(errno));
     if (stat(db->path, &db->file) != 0)
         return mw_fail(err, MW_EDISCONNECTED, "%s: %s", db->path, strerror(errno));
     return MW_OK;
