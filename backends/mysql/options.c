@@ -96,6 +96,7 @@ static int read_password_file(char **member, const char *path, mw_error *err) {
 typedef struct url_context {
     mw_mysql_options *options;
     bool jdbc;
+    bool secret; /* its parameters hold a password, or seem to */
 } url_context;
 
 /* What Connector/J and MariaDB's connector call their TLS modes. */
@@ -142,11 +143,18 @@ static int read_param(void *arg, const char *key, const char *value, mw_error *e
     if (context->jdbc)
         return read_jdbc_param(context->options, key, value, err);
     int status = read_plain(context->options, key, value, err);
-    return status == MW_ENOT_FOUND ? mw_fail(err, MW_EINVALID, "url: unknown parameter '%s'", key) : status;
+    if (status != MW_ENOT_FOUND)
+        return status;
+    /* What was taken for a parameter may be the rest of the password. */
+    if (context->secret)
+        return mw_fail(err, MW_EINVALID,
+                       "url: it has an unknown parameter (in a password, '?' is %%3F and '&' is %%26)");
+    return mw_fail(err, MW_EINVALID, "url: unknown parameter '%s'", key);
 }
 
 static int read_url(mw_mysql_options *options, const char *text, mw_error *err) {
-    url_context context = {options, strncmp(text, "jdbc:", 5) == 0};
+    const char *query = text + strcspn(text, "?");
+    url_context context = {options, strncmp(text, "jdbc:", 5) == 0, strchr(query, '@') || strstr(query, "password=")};
     mw_mysql_url url = {0};
     int status = mw_mysql_url_parse(text, &url, read_param, &context, err);
     if (status)

@@ -146,6 +146,10 @@ int mw_mysql_url_parse(const char *text, mw_mysql_url *ret_url,
         return mw_fail(err, MW_EINVALID, "url: it must begin with jdbc:mysql://, mysql:// or mariadb://");
     const char *query = find(from, from + strlen(from), '?'), *slash = find(from, query, '/');
     int status = parse_authority(&url, from, slash, err);
+    /* Then what stands before may be half of a password; the rest would be shown as the database. */
+    if (!status && slash < query && (find(slash + 1, query, '/') < query || find(slash, query, '@') < query))
+        status =
+            mw_fail(err, MW_EINVALID, "url: the database holds '/' or '@' (in a password, they are %%2F and %%40)");
     if (!status && slash + 1 < query)
         status = take(&url.database, slash + 1, query, "database", err);
     if (!status && *query)
