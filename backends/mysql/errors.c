@@ -11,6 +11,7 @@ enum {
     READ_ONLY_OPTION = 1290,
     READ_ONLY_TRANSACTION = 1792,
     READ_ONLY_MODE = 1836,
+    READ_ONLY_ENGINE = 1874,
     CONNECTION_KILLED = 1927,
     STATEMENT_TIMEOUT = 1969,
     MYSQL_STATEMENT_TIMEOUT = 3024,
@@ -92,10 +93,14 @@ int mw_mysql_statement_error(MYSQL *mysql, const char *name, mw_error *err) {
     case ER_LOCK_WAIT_TIMEOUT:
     case ER_LOCK_DEADLOCK:
     case ER_CHECKREAD:
+    case ER_LOCK_TABLE_FULL:
+    case ER_TOO_MANY_CONCURRENT_TRXS:
         return mw_fail(err, MW_EBUSY, "%s: %s (%u)", name, text, number);
     case READ_ONLY_OPTION:
     case READ_ONLY_TRANSACTION:
     case READ_ONLY_MODE:
+    case READ_ONLY_ENGINE:
+    case ER_OPEN_AS_READONLY:
         return mw_fail(err, MW_EDISCONNECTED, "the server has become read-only");
     case ER_NO_SUCH_TABLE:
     case ER_BAD_DB_ERROR:
@@ -119,6 +124,8 @@ int mw_mysql_statement_error(MYSQL *mysql, const char *name, mw_error *err) {
     case ER_OUT_OF_RESOURCES:
     case ER_OUTOFMEMORY:
     case ER_GET_ERRNO:
+    case ER_CANT_OPEN_FILE:
+    case ER_USER_LIMIT_REACHED: /* so many statements an hour */
         return mw_fail(err, MW_EIO, "%s: %s (%u)", name, text, number);
     default:
         if (mw_mysql_is_gone(number))

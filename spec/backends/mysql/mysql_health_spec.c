@@ -143,6 +143,27 @@ static void a_lock_on_all_tables_is_waited_for(void) {
     spi_close(&rig.a);
 }
 
+static void an_engine_that_is_read_only_is_waited_for(void) {
+    rig_open(&rig.b, NULL);
+    spi_close(&rig.b);
+    spec_mysql_do(&rig.server, "stop");
+    spec_mysql_restart(&rig.server, "--innodb-read-only");
+    waits(NULL, "the server has become read-only");
+    spec_mysql_do(&rig.server, "stop");
+    spec_mysql_restart(&rig.server, "--log-bin=bin");
+    CHECK(spi_await(&rig.a, &rig.a.connected, 1));
+    spi_close(&rig.a);
+}
+
+static void a_limit_by_the_hour_is_waited_for(void) {
+    spec_mysql_sql(&rig.server, "CREATE OR REPLACE USER few@'%%' IDENTIFIED BY 's3cret' WITH MAX_QUERIES_PER_HOUR 3; "
+                                "GRANT ALL ON moonwatch.* TO few@'%%'");
+    waits((mw_option[]){{"username", "few"}, {NULL, NULL}}, "has exceeded the 'max_queries_per_hour'");
+    spec_mysql_sql(&rig.server, "GRANT USAGE ON *.* TO few@'%%' WITH MAX_QUERIES_PER_HOUR 0; FLUSH USER_RESOURCES");
+    CHECK(spi_await(&rig.a, &rig.a.connected, 1));
+    spi_close(&rig.a);
+}
+
 static void a_server_without_connections_is_waited_for(void) {
     spec_mysql_sql(&rig.server, "CREATE OR REPLACE USER one@'%%' IDENTIFIED BY 's3cret' WITH MAX_USER_CONNECTIONS 1; "
                                 "GRANT ALL ON moonwatch.* TO one@'%%'");
@@ -278,6 +299,8 @@ static const spec_case cases[] = {
     {"a server that is too old", a_server_that_is_too_old},
     {"a multi-primary cluster", a_multi_primary_cluster},
     {"a read-only server is waited for", a_read_only_server_is_waited_for},
+    {"an engine that is read-only is waited for", an_engine_that_is_read_only_is_waited_for},
+    {"a limit by the hour is waited for", a_limit_by_the_hour_is_waited_for},
     {"a lock on all tables is waited for", a_lock_on_all_tables_is_waited_for},
     {"a server without connections is waited for", a_server_without_connections_is_waited_for},
     {"the log says how changes are noticed", the_log_says_how_changes_are_noticed},
