@@ -8,10 +8,12 @@
 #include "db.h"
 #include "dial.h"
 #include "driver.h"
+#include "errors.h"
 
 #define MARK MW_MYSQL_SCHEMA_MARK
 
 typedef struct found_schema {
+    bool there; /* mw_meta at least */
     bool marked;
     int version;
     long locked;
@@ -19,6 +21,7 @@ typedef struct found_schema {
 
 static void read_mark(void *arg, MYSQL_ROW cells, unsigned count) {
     found_schema *found = arg;
+    found->there = true;
     if (cells[0] && strncmp(cells[0], MARK, strlen(MARK)) == 0) {
         found->marked = true;
         found->version = atoi(cells[0] + strlen(MARK));
@@ -47,6 +50,20 @@ static int may_not_create(mw_sql_db *db, mw_error *err) {
                    "%s: the registry's tables are missing, and the account '%s' may not create them: grant it "
                    "CREATE, ALTER and INDEX, or let a DBA run what `moonwatch schema mysql` prints",
                    db->where, db->options.username);
+}
+
+/* Who may make tables and not all the rest would leave a half behind, on which the DBA's script fails. The server looks
+ * at the rights before it misses the table. */
+static int check_rights_to_create(mw_sql_db *db, mw_error *err) {
+    static const char *const probes[] = {"ALTER TABLE mw_meta DROP COLUMN mw_none", "DROP INDEX mw_none ON mw_meta"};
+    for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) {
+        int status = mw_mysql_ask(db->mysql, "rights", probes[i], NULL, NULL, err);
+        if (status == MW_EDENIED)
+            return may_not_create(db, err);
+        if (mw_mysql_is_gone(mysql_errno(db->mysql)))
+            return status;
+    }
+    return MW_OK;
 }
 
 static int create(mw_sql_db *db, const char *const *ddl, int version, mw_error *err) {
@@ -78,6 +95,8 @@ static int create_locked(mw_sql_db *db, const char *const *ddl, int version, fou
     if (found->locked != 1)
         return mw_fail(err, MW_EBUSY, "%s: another process is creating the tables", db->where);
     status = look(db, found, err);
+    if (!status && !found->there)
+        status = check_rights_to_create(db, err);
     if (!status && !found->marked) {
         status = create(db, ddl, version, err);
         found->marked = !status;
