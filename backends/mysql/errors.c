@@ -43,7 +43,12 @@ bool mw_mysql_is_gone(unsigned number) {
 
 /* One number for all that can be wrong with TLS; only the text tells what no retry mends. */
 static int tls_error(MYSQL *mysql, const char *where, mw_error *err) {
+    static const char *const of_our_key[] = {"key values mismatch", "no start line", "bad decrypt",
+                                             "error: unsupported"};
     const char *text = mysql_error(mysql);
+    for (size_t i = 0; i < sizeof of_our_key / sizeof *of_our_key; i++)
+        if (strcasestr(text, of_our_key[i]) && !strcasestr(text, "protocol"))
+            return mw_fail(err, MW_EINVALID, "%s: tls_cert and tls_key cannot be used (%s)", where, text);
     if (strcasestr(text, "certificate"))
         return mw_fail(err, MW_EDENIED,
                        "%s: the server's certificate is refused (%s): name who signed it as tls_ca, and the host as "

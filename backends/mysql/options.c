@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sql/driver.h"
 
@@ -208,6 +209,17 @@ static int read_numbers(const mw_option *list, mw_mysql_options *options, mw_err
     return MW_OK;
 }
 
+/* The library's own word for a file that it cannot read is "system lib". */
+static int check_tls_files(const mw_mysql_options *options, mw_error *err) {
+    const struct {
+        const char *key, *path;
+    } files[] = {{"tls_ca", options->tls_ca}, {"tls_cert", options->tls_cert}, {"tls_key", options->tls_key}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (files[i].path && access(files[i].path, R_OK) != 0)
+            return mw_fail(err, MW_EINVALID, "%s: %s: %s", files[i].key, files[i].path, strerror(errno));
+    return MW_OK;
+}
+
 static int check(const mw_option *list, const mw_mysql_options *options, mw_error *err) {
     if (mw_sql_option(list, "password") && mw_sql_option(list, "password_file"))
         return mw_fail(err, MW_EINVALID, "password and password_file: give one of them");
@@ -217,7 +229,7 @@ static int check(const mw_option *list, const mw_mysql_options *options, mw_erro
         return mw_fail(err, MW_EINVALID, "username: the account is missing");
     if (!options->tls_cert != !options->tls_key)
         return mw_fail(err, MW_EINVALID, "tls_cert and tls_key: each needs the other");
-    return MW_OK;
+    return options->tls == MW_MYSQL_TLS_OFF ? MW_OK : check_tls_files(options, err);
 }
 
 static int read_all(const mw_option *list, mw_mysql_options *options, mw_error *err) {

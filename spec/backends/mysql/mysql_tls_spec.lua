@@ -80,6 +80,20 @@ describe("TLS to MySQL", function()
     }
   end)
 
+  it("names a file of ours that cannot be used", function()
+    refuses("invalid", "tls_ca: /nonexistent/ca.pem", { tls = "verify", tls_ca = "/nonexistent/ca.pem" })
+    refuses("invalid", "tls_key: /nonexistent/key.pem", {
+      tls_cert = certificates:path "client", tls_key = "/nonexistent/key.pem",
+    })
+    refuses("denied", "tls_ca", { tls = "verify", tls_ca = certificates:path "client-key" })
+    refuses("invalid", "tls_cert and tls_key", {
+      tls_cert = certificates:path "client", tls_key = certificates:path "server-key",
+    })
+    refuses("invalid", "tls_cert and tls_key", {
+      tls_cert = certificates:path "client", tls_key = certificates:path "client",
+    })
+  end)
+
   it("says when it is required and the server has none, and does without where it is only preferred", function()
     refuses("unsupported", "TLS is required", { tls = "required", port = tonumber(plain.port), username = "mw" })
     works { port = tonumber(plain.port), username = "mw" }
