@@ -3,29 +3,15 @@
 #include "zk.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/time.h>
-
-static int start_thread(void *(*run)(void *), void *arg) {
-    pthread_t thread;
-    pthread_attr_t attr;
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int rc = pthread_create(&thread, &attr, run, arg);
-    (void)pthread_attr_destroy(&attr);
-    return rc == 0 ? MW_OK : MW_ENO_MEMORY;
-}
 
 /* ---- Our own session, when the connection closes */
 
 struct zk_close_job {
-    mw_defer defer;
+    zk_thread thread;
     mw_conn *conn;
-    mw_host *host;
     zhandle_t *zh;
-    atomic_int turn; /* of the two who come by, the first leaves the job to the second */
 };
 
 static void finish(mw_conn *conn) {
@@ -34,31 +20,26 @@ static void finish(mw_conn *conn) {
     zk_kick(conn);
 }
 
-static void job_done(mw_defer *defer) {
-    zk_close_job *job = mw_container(defer, zk_close_job, defer);
+static void close_handle(zk_thread *thread) {
+    (void)zookeeper_close(mw_container(thread, zk_close_job, thread)->zh);
+}
+
+static void job_done(zk_thread *thread) {
+    zk_close_job *job = mw_container(thread, zk_close_job, thread);
     mw_conn *conn = job->conn;
-    mw_host_release(job->host);
     free(job);
     conn->closing = NULL;
     finish(conn);
 }
 
-static void *run_close(void *arg) {
-    zk_close_job *job = arg;
-    (void)zookeeper_close(job->zh);
-    if (atomic_fetch_add(&job->turn, 1) == 0)
-        mw_host_post(job->host, &job->defer);
-    else
-        free(job); /* nobody waits any more; the host may be gone */
-    return NULL;
+static void job_discard(zk_thread *thread) {
+    free(mw_container(thread, zk_close_job, thread));
 }
 
 /* The server does not answer in time: the thread is left to itself. */
 static void give_up(mw_conn *conn) {
-    zk_close_job *job = conn->closing;
-    if (atomic_fetch_add(&job->turn, 1) != 0)
-        return; /* its post is on the way */
-    mw_host_release(conn->host);
+    if (!zk_thread_leave(&conn->closing->thread))
+        return;
     conn->closing = NULL;
     finish(conn);
 }
@@ -70,14 +51,12 @@ static void close_on_thread(mw_conn *conn) {
         return;
     }
     zk_unwire(conn);
-    *job = (zk_close_job){.defer = {.run = job_done}, .conn = conn, .host = conn->host, .zh = conn->zh};
-    mw_host_hold(conn->host);
+    *job = (zk_close_job){{.work = close_handle, .done = job_done, .discard = job_discard}, conn, conn->zh};
     conn->phase = ZK_ENDING;
     conn->closing = job;
     zhandle_t *zh = conn->zh;
     conn->zh = NULL;
-    if (start_thread(run_close, job) != MW_OK) {
-        mw_host_release(conn->host);
+    if (zk_thread_start(&job->thread, conn->host) != MW_OK) {
         free(job);
         conn->closing = NULL;
         conn->zh = zh;
@@ -118,7 +97,6 @@ void zk_close(mw_conn *conn, mw_time patience) {
     conn->close_by = patience < MW_FOREVER - now ? now + patience : MW_FOREVER;
     conn->phase = ZK_CLOSING;
     conn->up_told = false;
-    zk_names_forget(conn);
     zk_kick(conn);
 }
 
@@ -132,9 +110,10 @@ void zk_abandon(mw_conn *conn) {
 
 typedef struct ender {
     zk_link link;
-    mw_defer defer;
-    mw_conn *conn; /* NULL: closed meanwhile */
-    mw_host *host;
+    zk_thread thread;
+    bool aside; /* the thread is at work */
+    mw_conn *conn;
+    mw_defer defer; /* no thread could be started */
     char *addresses;
     clientid_t client;
     int timeout_ms, status;
@@ -172,19 +151,21 @@ static int end_session(ender *e) {
     return status;
 }
 
+static void ender_free(ender *e) {
+    explicit_bzero(e->client.passwd, sizeof e->client.passwd);
+    free(e->addresses);
+    free(e);
+}
+
 static void ender_end(ender *e, int status) {
     mw_error err;
     zk_fail(&err, status,
             status == MW_EDENIED ? "zookeeper: the secret does not fit session %016llx"
                                  : "zookeeper: session %016llx could not be ended now",
             (unsigned long long)e->client.client_id);
-    if (e->conn)
-        zk_list_remove(&e->conn->enders, &e->link);
-    if (e->done)
-        e->done(e->arg, status, status == MW_OK ? NULL : &err);
-    explicit_bzero(e->client.passwd, sizeof e->client.passwd);
-    free(e->addresses);
-    free(e);
+    zk_list_remove(&e->conn->enders, &e->link);
+    e->done(e->arg, status, status == MW_OK ? NULL : &err);
+    ender_free(e);
 }
 
 /* The server says "expired" to a wrong secret, too. Its first mark tells whether the session lives. */
@@ -194,37 +175,61 @@ static void looked(int rc, const struct Stat *stat, const void *data) {
     ender_end(e, rc == ZOK ? MW_EDENIED : rc == ZNONODE ? MW_OK : MW_EDISCONNECTED);
 }
 
-static void ended(mw_defer *defer) {
-    ender *e = mw_container(defer, ender, defer);
-    mw_host_release(e->host);
-    if (e->status != MW_ESESSION_LOST || !e->conn || e->conn->phase != ZK_UP) {
+static void end_aside(zk_thread *thread) {
+    ender *e = mw_container(thread, ender, thread);
+    e->status = end_session(e);
+}
+
+static void ended(zk_thread *thread) {
+    ender *e = mw_container(thread, ender, thread);
+    mw_conn *conn = e->conn;
+    e->aside = false;
+    zk_kick(conn);
+    if (e->status != MW_ESESSION_LOST || conn->phase != ZK_UP) {
         ender_end(e, e->status == MW_ESESSION_LOST ? MW_OK : e->status);
         return;
     }
     char mark[ZK_PATH_MAX];
-    zk_mark_path(e->conn, (mw_session_id)e->client.client_id, 0, mark);
-    if (zk_send_exists(e->conn, mark, false, looked, e) != ZOK)
+    zk_mark_path(conn, (mw_session_id)e->client.client_id, 0, mark);
+    if (zk_send_exists(conn, mark, false, looked, e) != ZOK)
         ender_end(e, MW_EDISCONNECTED);
 }
 
-void zk_enders_forget(mw_conn *conn) {
-    for (zk_link *link = zk_list_pop(&conn->enders); link; link = zk_list_pop(&conn->enders)) {
-        ender *e = mw_container(link, ender, link);
-        e->conn = NULL;
-        e->done(e->arg, MW_ECLOSED, NULL);
-        e->done = NULL;
-    }
-}
-
-static void *run_end(void *arg) {
-    ender *e = arg;
-    e->status = end_session(e);
-    mw_host_post(e->host, &e->defer);
-    return NULL;
+static void ender_discard(zk_thread *thread) {
+    ender_free(mw_container(thread, ender, thread));
 }
 
 static void no_thread(mw_defer *defer) {
     ender_end(mw_container(defer, ender, defer), MW_ENO_MEMORY);
+}
+
+/* Those for which no thread is at work. */
+void zk_enders_forget(mw_conn *conn) {
+    for (zk_link *link = zk_list_first(&conn->enders); link; link = zk_list_first(&conn->enders)) {
+        ender *e = mw_container(link, ender, link);
+        mw_defer_cancel(conn->host, &e->defer);
+        ender_end(e, MW_ECLOSED);
+    }
+}
+
+bool zk_threads_leave(mw_conn *conn) {
+    bool all = zk_names_leave(conn);
+    for (zk_link *link = zk_list_first(&conn->enders), *next; link; link = next) {
+        next = zk_list_next(&conn->enders, link);
+        ender *e = mw_container(link, ender, link);
+        void (*done)(void *arg, int status, const mw_error *detail) = e->done;
+        void *arg = e->arg;
+        if (!e->aside)
+            continue;
+        zk_list_remove(&conn->enders, link);
+        if (zk_thread_leave(&e->thread)) {
+            done(arg, MW_ECLOSED, NULL);
+        } else {
+            zk_list_push_first(&conn->enders, link);
+            all = false;
+        }
+    }
+    return all;
 }
 
 void zk_end_session(mw_conn *conn, mw_session_id id, const unsigned char secret[MW_SECRET_SIZE],
@@ -237,16 +242,14 @@ void zk_end_session(mw_conn *conn, mw_session_id id, const unsigned char secret[
         done(arg, MW_ENO_MEMORY, NULL);
         return;
     }
-    *e = (ender){.conn = conn, .host = conn->host, .addresses = addresses, .done = done, .arg = arg};
-    e->defer.run = ended;
+    *e = (ender){.conn = conn, .addresses = addresses, .done = done, .arg = arg};
+    e->thread = (zk_thread){.work = end_aside, .done = ended, .discard = ender_discard};
+    e->defer.run = no_thread;
     e->timeout_ms = (int)(conn->options.session_timeout / MW_MS);
     e->client.client_id = (int64_t)id;
     memcpy(e->client.passwd, secret, MW_SECRET_SIZE);
     zk_list_push(&conn->enders, &e->link);
-    mw_host_hold(conn->host);
-    if (start_thread(run_end, e) == MW_OK)
-        return;
-    mw_host_release(conn->host);
-    e->defer.run = no_thread;
-    mw_defer_run(conn->host, &e->defer);
+    e->aside = zk_thread_start(&e->thread, conn->host) == MW_OK;
+    if (!e->aside)
+        mw_defer_run(conn->host, &e->defer);
 }

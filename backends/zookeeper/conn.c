@@ -166,7 +166,6 @@ void zk_refuse(mw_conn *conn, int status, const char *why) {
 void zk_conn_end(mw_conn *conn) {
     conn->phase = ZK_ENDING;
     conn->up_told = false;
-    zk_names_forget(conn);
     zk_handle_drop(conn);
     zk_requests_end(conn, MW_EUNKNOWN);
     zk_holds_end(conn, MW_ECLOSED, NULL);

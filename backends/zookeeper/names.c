@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -84,57 +83,44 @@ static void job_free(zk_names_job *job) {
     free(job);
 }
 
-/* Back on the loop. */
-static void arrived(mw_defer *defer) {
-    zk_names_job *job = mw_container(defer, zk_names_job, defer);
-    mw_host_release(job->host);
+static void look_up(zk_thread *thread) {
+    zk_names_job *job = mw_container(thread, zk_names_job, thread);
+    job->addresses = zk_names_lookup(job->servers, job->error, sizeof job->error);
+}
+
+static void arrived(zk_thread *thread) {
+    zk_names_job *job = mw_container(thread, zk_names_job, thread);
     mw_conn *conn = job->conn;
-    if (conn) {
-        conn->names = NULL;
-        free(conn->addresses);
-        conn->addresses = job->addresses;
-        job->addresses = NULL;
-        if (!conn->addresses) {
-            zk_fail(&conn->why, MW_EDISCONNECTED, "zookeeper: %s", job->error);
-            zk_log(conn, MW_LOG_WARN, "%s", job->error);
-            zk_retry(conn);
-        } else if (conn->zh) {
-            conn->inside++;
-            (void)zoo_set_servers(conn->zh, conn->addresses);
-            conn->inside--;
-        }
-        zk_kick(conn);
+    conn->names = NULL;
+    free(conn->addresses);
+    conn->addresses = job->addresses;
+    job->addresses = NULL;
+    if (!conn->addresses) {
+        zk_fail(&conn->why, MW_EDISCONNECTED, "zookeeper: %s", job->error);
+        zk_log(conn, MW_LOG_WARN, "%s", job->error);
+        zk_retry(conn);
+    } else if (conn->zh) {
+        conn->inside++;
+        (void)zoo_set_servers(conn->zh, conn->addresses);
+        conn->inside--;
     }
+    zk_kick(conn);
     job_free(job);
 }
 
-static void *run(void *arg) {
-    zk_names_job *job = arg;
-    job->addresses = zk_names_lookup(job->servers, job->error, sizeof job->error);
-    mw_host_post(job->host, &job->defer);
-    return NULL;
+static void discard(zk_thread *thread) {
+    job_free(mw_container(thread, zk_names_job, thread));
 }
 
 int zk_names_start(mw_conn *conn) {
     if (conn->names)
         return MW_OK;
     zk_names_job *job = calloc(1, sizeof *job);
-    char *servers = strdup(conn->options.servers);
-    if (!job || !servers) {
-        free(job);
-        free(servers);
+    if (!job)
         return MW_ENO_MEMORY;
-    }
-    *job = (zk_names_job){.defer = {.run = arrived}, .conn = conn, .host = conn->host, .servers = servers};
-    mw_host_hold(conn->host);
-    pthread_t thread;
-    pthread_attr_t attr;
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int rc = pthread_create(&thread, &attr, run, job);
-    (void)pthread_attr_destroy(&attr);
-    if (rc != 0) {
-        mw_host_release(conn->host);
+    *job = (zk_names_job){.thread = {.work = look_up, .done = arrived, .discard = discard}, .conn = conn};
+    job->servers = strdup(conn->options.servers);
+    if (!job->servers || zk_thread_start(&job->thread, conn->host) != MW_OK) {
         job_free(job);
         return MW_ENO_MEMORY;
     }
@@ -142,8 +128,8 @@ int zk_names_start(mw_conn *conn) {
     return MW_OK;
 }
 
-void zk_names_forget(mw_conn *conn) {
-    if (conn->names)
-        conn->names->conn = NULL;
-    conn->names = NULL;
+bool zk_names_leave(mw_conn *conn) {
+    if (conn->names && zk_thread_leave(&conn->names->thread))
+        conn->names = NULL;
+    return !conn->names;
 }

@@ -212,7 +212,8 @@ static void timer_fired(mw_timer *timer) {
 static void kicked(mw_defer *defer) {
     mw_conn *conn = mw_container(defer, mw_conn, kick);
     if (conn->abandoned) {
-        zk_conn_end(conn);
+        if (zk_threads_leave(conn))
+            zk_conn_end(conn);
         return;
     }
     zk_refusals_run(conn);

@@ -4,6 +4,7 @@
  *   options  what may be configured            names    host names to addresses, on a thread
  *   conn     opening, handles, retries         pump     the client's descriptor and deadlines in the host's loop
  *   close    ending a session, on a thread     session  states, renewal, the marker
+ *   thread   calls that may block
  *   send     each request that goes out        slots    marks by which a lost reply is decided
  *   read     get, stat, children               walk     list, queues, sessions: many reads, one request
  *   write    single writes and transactions    resolve  what became of writes whose reply was lost
@@ -20,6 +21,7 @@
 
 #include "list.h"
 #include "table.h"
+#include "thread.h"
 
 #define ZK_PATH_MAX 2304        /* chroot, path and the name of a queue's member */
 #define ZK_HIDDEN "/.moonwatch" /* below the chroot: marks of sessions; not shown to anyone */
@@ -148,16 +150,15 @@ int zk_acl_read(const char *text, bool with_digest, const struct ACL_vector **re
 
 /* ---- names.c: `servers` with names to addresses. `done` from the loop; `addresses` NULL = none resolved. */
 struct zk_names_job {
-    mw_defer defer;
-    mw_conn *conn; /* NULL: nobody waits any more */
-    mw_host *host;
+    zk_thread thread;
+    mw_conn *conn;
     char *servers, *addresses;
     char error[128];
 };
 bool zk_names_numeric(const char *servers); /* nothing to look up */
 char *zk_names_lookup(const char *servers, char *error, size_t error_size);
 int zk_names_start(mw_conn *conn);
-void zk_names_forget(mw_conn *conn);
+bool zk_names_leave(mw_conn *conn); /* false: they are on the way; kicks when they are here */
 
 /* ---- conn.c */
 mw_backend_open_fn zk_open;
@@ -182,6 +183,7 @@ mw_backend_close_fn zk_close;
 mw_backend_abandon_fn zk_abandon;
 mw_backend_end_session_fn zk_end_session;
 void zk_closing_step(mw_conn *conn);
+bool zk_threads_leave(mw_conn *conn); /* all that are at work; false: one has posted, and kicks when it is here */
 void zk_enders_forget(mw_conn *conn);
 mw_time zk_closing_due(const mw_conn *conn);
 

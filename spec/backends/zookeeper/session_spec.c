@@ -2,6 +2,10 @@
 #include "rig.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -101,6 +105,39 @@ static void looks_names_up_off_the_loop(void) {
     rig_open_with(&r, rig_host(), servers, RIG_TIMEOUT_MS);
     CHECK(r.session.id != 0);
     rig_close(&r);
+}
+
+typedef int lookup_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+static atomic_int slow_lookups;
+static sem_t slow_answer;
+
+/* In the place of the system's, for the backend, too: a name server that takes its time. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
+                                                       const struct addrinfo *hints, struct addrinfo **ret_found) {
+    lookup_fn *real = NULL;
+    if (strcmp(node, "slow.invalid") == 0) {
+        atomic_fetch_add(&slow_lookups, 1);
+        sem_wait(&slow_answer);
+        return EAI_AGAIN;
+    }
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(node, service, hints, ret_found);
+}
+
+/* The host is not held by a name server that may answer in a minute, or never. */
+static void closing_waits_for_no_name(void) {
+    rig r;
+    mw_error err = {0};
+    mw_option options[] = {{"servers", "slow.invalid:1"}, {0}};
+    sem_init(&slow_answer, 0, 0);
+    CHECK_INT(rig_try_open(&r, options, rig_host(), &err), MW_OK);
+    for (double end = rig_seconds() + RIG_DEADLINE; atomic_load(&slow_lookups) == 0;) {
+        CHECK(rig_seconds() < end);
+        mw_uv_host_step(r.host, false); /* nothing would wake it */
+    }
+    rig_close(&r);
+    sem_post(&slow_answer);
 }
 
 static void note_closed(void *arg) {
@@ -261,14 +298,33 @@ static void closing_is_bounded_on_a_frozen_server(void) {
     mw_uv_host_free(r.host);
 }
 
+static void end_noted(void *arg, int status, const mw_error *detail) {
+    *(int *)arg = status;
+}
+
+static void closing_waits_for_no_end_of_a_session(void) {
+    rig r;
+    int status = 1;
+    rig_open(&r);
+    CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 STOP"), 0);
+    r.backend->end_session(r.conn, r.session.id + 1, r.session.secret, end_noted, &status);
+    r.backend->close(r.conn, 0);
+    RIG_UNTIL(&r, r.closed == 1);
+    CHECK_INT(status, MW_ECLOSED);
+    CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 CONT"), 0);
+    mw_uv_host_free(r.host);
+}
+
 static const spec_case cases[] = {
     {"what we create is ours", what_we_create_is_ours},
     {"a reader without rights is served", a_reader_without_rights_is_served},
     {"a writer without marks hears each revision", a_writer_without_marks_hears_each_revision},
     {"looks names up off the loop", looks_names_up_off_the_loop},
+    {"closing waits for no name", closing_waits_for_no_name},
     {"counts on the timeout that the server grants", counts_on_the_timeout_that_the_server_grants},
     {"gives an attempt up after connect_timeout", gives_an_attempt_up_after_connect_timeout},
     {"tries again later and later, by chance", tries_again_later_and_later_by_chance},
     {"closing is bounded on a frozen server", closing_is_bounded_on_a_frozen_server},
+    {"closing waits for no end of a session", closing_waits_for_no_end_of_a_session},
 };
 SPEC_MAIN(cases)
