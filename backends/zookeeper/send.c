@@ -94,14 +94,16 @@ typedef struct parents {
     void *data;
 } parents;
 
+/* The last answer decides: the server refuses to create below what others own before it looks whether it is there. */
 static void parent_made(int rc, const char *path, const struct Stat *stat, const void *data) {
     parents *p = (parents *)data;
     zk_heard(p->conn);
-    if (rc != ZOK && rc != ZNODEEXISTS)
+    bool there = rc == ZOK || rc == ZNODEEXISTS;
+    if (!there && p->rc == ZOK)
         p->rc = rc;
     if (--p->waiting > 0)
         return;
-    p->done(p->data, p->rc);
+    p->done(p->data, there ? ZOK : p->rc);
     free(p);
 }
 

@@ -64,6 +64,33 @@ static void a_reader_without_rights_is_served(void) {
     mw_uv_host_free(host);
 }
 
+/* What is above our chroot may be somebody else's: there we may create nothing, and need not. */
+static void a_chroot_below_what_others_own(void) {
+    rig owner, tenant;
+    ask a;
+    char servers[256];
+    mw_error err = {0};
+    snprintf(servers, sizeof servers, "%s/fenced", rig_servers());
+    mw_option closed[] = {{"servers", servers}, {"digest", "me:secret"}, {"acl", "read"}, {0}};
+    mw_option open[] = {{"servers", servers}, {"digest", "me:secret"}, {"acl", "open"}, {0}};
+    mw_host *host = rig_host();
+    CHECK_INT(rig_try_open(&owner, closed, host, &err), MW_OK);
+    RIG_UNTIL(&owner, owner.connected == 1);
+    rig_end(&owner);
+    CHECK_INT(rig_try_open(&owner, open, host, &err), MW_OK);
+    RIG_UNTIL(&owner, owner.connected == 1);
+    CHECK_INT(rig_write(&owner, &a, MW_CREATE, "/open/x", "v", 0, false), MW_OK);
+    snprintf(servers, sizeof servers, "%s/fenced/open/tenant", rig_servers());
+    rig_open_with(&tenant, host, servers, RIG_TIMEOUT_MS);
+    CHECK_INT(rig_read(&tenant, &a, MW_READ_SESSIONS, "/"), MW_OK);
+    CHECK_INT(a.count, 1); /* it has its mark */
+    CHECK_INT(rig_write(&tenant, &a, MW_CREATE, "/deep/er/x", "v", 0, false), MW_OK);
+    CHECK(a.written[0].created > 0);
+    rig_end(&tenant);
+    rig_end(&owner);
+    mw_uv_host_free(host);
+}
+
 /* Creates of one turn, without a mark to tell their revision: each goes alone, and tells its own. */
 static void a_writer_without_marks_hears_each_revision(void) {
     rig owner, writer;
@@ -318,6 +345,7 @@ static void closing_waits_for_no_end_of_a_session(void) {
 static const spec_case cases[] = {
     {"what we create is ours", what_we_create_is_ours},
     {"a reader without rights is served", a_reader_without_rights_is_served},
+    {"a chroot below what others own", a_chroot_below_what_others_own},
     {"a writer without marks hears each revision", a_writer_without_marks_hears_each_revision},
     {"looks names up off the loop", looks_names_up_off_the_loop},
     {"closing waits for no name", closing_waits_for_no_name},
