@@ -32,6 +32,7 @@ struct zk_txn {
     bool apart;   /* a create that its batch could not bring in: it goes alone */
     bool single;  /* one ephemeral create, sent as such: its owner and its zxid decide after a lost reply */
     int64_t zxid_before;
+    bool made; /* without a mark: what is asked for the revision was created by it */
 
     zoo_op_t *ops;
     zoo_op_result_t *results;

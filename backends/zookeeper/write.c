@@ -184,9 +184,9 @@ static void add_mark(zk_op *op) {
     zoo_set_op_init(&txn->ops[txn->op_count++], txn->mark, txn->value, len, -1, &txn->marked);
 }
 
-static bool lone_ephemeral(const zk_op *op) {
+static bool lone_create(const zk_op *op) {
     const mw_write *write = op->request->writes;
-    return op->txn->count == 1 && write->ephemeral &&
+    return op->txn->count == 1 &&
            (write->kind == MW_CREATE || (write->kind == MW_PUT && op->txn->steps[0].look == ZK_ABSENT));
 }
 
@@ -225,14 +225,15 @@ int zk_txn_send(zk_op *op) {
                 zk_owner(&txn->steps[conflict].seen) ? "another session" : "nobody: it is persistent");
         return ZBADVERSION;
     }
-    txn->single = lone_ephemeral(op);
+    const mw_write *write = op->request->writes;
+    bool alone = lone_create(op) && (write->ephemeral || conn->unmarked);
+    txn->single = alone && write->ephemeral;
     txn->zxid_before = conn->zxid;
     txn->attempts++;
     conn->stats.round_trips++;
     conn->stats.write_transactions++;
-    const mw_write *write = op->request->writes;
-    int rc = txn->single ? zk_send_create(conn, txn->steps[0].path, write->value, ZOO_EPHEMERAL, create_done, op)
-                         : send_multi(op);
+    int mode = write->ephemeral ? ZOO_EPHEMERAL : ZOO_PERSISTENT;
+    int rc = alone ? zk_send_create(conn, txn->steps[0].path, write->value, mode, create_done, op) : send_multi(op);
     op->waiting += rc == ZOK;
     return rc;
 }
@@ -403,6 +404,34 @@ static void multi_refused(zk_op *op, int rc) {
     zk_op_end(op, status, &err);
 }
 
+/* Without a mark and without a set, what was created tells the revision, or the directory of what was deleted. */
+static void revision_read(int rc, const struct Stat *stat, const void *data) {
+    zk_op *op = (zk_op *)data;
+    mw_conn *conn = op->conn;
+    zk_heard(conn);
+    op->waiting--;
+    if (rc == ZOK)
+        zk_saw(conn, stat);
+    zk_txn_done(op, rc != ZOK ? conn->zxid : op->txn->made ? stat->czxid : stat->pzxid);
+}
+
+static void ask_revision(zk_op *op) {
+    zk_txn *txn = op->txn;
+    char path[ZK_PATH_MAX] = "/";
+    for (size_t i = 0; op->request && i < txn->count && !txn->made; i++) {
+        mw_write_kind kind = op->request->writes[i].kind;
+        txn->made = kind == MW_CREATE || kind == MW_PUT;
+        if (txn->made)
+            memcpy(path, txn->steps[i].path, strlen(txn->steps[i].path) + 1);
+        else if (kind == MW_DELETE)
+            (void)zk_parent(txn->steps[i].path, path);
+    }
+    if (op->request && zk_send_exists(op->conn, path, false, revision_read, op) == ZOK)
+        op->waiting++;
+    else
+        zk_txn_done(op, op->conn->zxid);
+}
+
 static void multi_done(int rc, const void *data) {
     zk_op *op = (zk_op *)data;
     zk_txn *txn = op->txn;
@@ -427,6 +456,9 @@ static void multi_done(int rc, const void *data) {
     for (size_t i = 0; i < txn->count && revision == 0; i++)
         revision = txn->steps[i].stat.mzxid; /* without a mark, a set knows */
     zk_txn_release_slot(op);
-    zk_txn_done(op, revision);
+    if (revision != 0)
+        zk_txn_done(op, revision);
+    else
+        ask_revision(op);
     zk_drain(conn);
 }

@@ -91,7 +91,8 @@ static void a_chroot_below_what_others_own(void) {
     mw_uv_host_free(host);
 }
 
-/* Creates of one turn, without a mark to tell their revision: each goes alone, and tells its own. */
+/* Creates of one turn, without a mark to tell their revision: each goes alone, and tells its own. So do other writes.
+ */
 static void a_writer_without_marks_hears_each_revision(void) {
     rig owner, writer;
     ask a, each[3];
@@ -120,6 +121,19 @@ static void a_writer_without_marks_hears_each_revision(void) {
         CHECK_INT(ask_wait(&writer, &each[i]), MW_OK);
         CHECK(each[i].written[0].revision > (i > 0 ? each[i - 1].written[0].revision : 0));
     }
+    ask b;
+    CHECK_INT(rig_write(&writer, &a, MW_PUT, "/open/kept", "v", 0, false), MW_OK);
+    CHECK_INT(rig_read(&writer, &b, MW_READ_GET, "/open/kept"), MW_OK);
+    CHECK_INT(a.written[0].created, b.entries[0].entry.created);
+    CHECK_INT(rig_write(&writer, &b, MW_DELETE, "/open/kept", "", MW_VERSION_ANY, false), MW_OK);
+    CHECK(b.written[0].revision > a.written[0].revision);
+    memset(&a, 0, sizeof a);
+    ask_write(&a, MW_DELETE, "/open/2", "", MW_VERSION_ANY, false);
+    ask_write(&a, MW_CREATE, "/open/2nd", "", 0, false);
+    ask_start(&writer, &a);
+    CHECK_INT(ask_wait(&writer, &a), MW_OK);
+    CHECK(a.written[0].revision > b.written[0].revision);
+    CHECK_INT(a.written[1].created, a.written[0].revision);
     rig_end(&writer);
     rig_end(&owner);
     mw_uv_host_free(host);
