@@ -23,11 +23,12 @@ typedef struct hold {
     mw_ticket *ticket; /* NULL: ended */
     hold_state state;
     unsigned waiting, attempts;
-    bool in_doubt;  /* the reply to the create was lost */
-    bool listing;   /* a list is under way */
-    bool watched;   /* our own node, for its removal by others */
-    bool next_one;  /* only `before` stood before us */
-    int end_status; /* LEAVING: what to report */
+    bool in_doubt;       /* the reply to the create was lost */
+    bool listing;        /* a list is under way */
+    bool watched;        /* our own node, for its removal by others */
+    bool next_one;       /* only `before` stood before us */
+    int end_status;      /* LEAVING: what to report, */
+    const char *end_why; /* and why, where something failed */
     int32_t seq;
     int64_t token;
     mw_time sent_at; /* of the create */
@@ -70,6 +71,13 @@ static void end_because(hold *h, int status, const char *text) {
 
 /* ---- Leaving */
 
+static void end_left(hold *h) {
+    if (h->end_why)
+        end_because(h, h->end_status, h->end_why);
+    else
+        end(h, h->end_status, NULL);
+}
+
 static void left(int rc, const void *data) {
     hold *h = (hold *)data;
     zk_heard(h->conn);
@@ -77,7 +85,7 @@ static void left(int rc, const void *data) {
     if (!h->ticket)
         hold_release(h);
     else if (rc == ZOK || rc == ZNONODE)
-        end(h, h->end_status, NULL); /* gone, whoever removed it */
+        end_left(h); /* gone, whoever removed it */
     else if (zk_is_judged(rc))
         end_because(h, zk_status(rc), zerror(rc));
     /* otherwise it was not carried out: again on the next connection, or with the next probe */
@@ -90,6 +98,12 @@ static void leave(hold *h, int status) {
         return; /* when it is known; when the connection is back */
     if (zk_send_delete(h->conn, h->node, left, h) == ZOK)
         h->waiting++;
+}
+
+/* The attempt has failed. Our place must not keep others waiting. */
+static void fail(hold *h, int rc) {
+    h->end_why = zerror(rc);
+    leave(h, zk_status(rc));
 }
 
 /* ---- Standing in line */
@@ -108,7 +122,7 @@ static void before_read(int rc, const char *value, int len, const struct Stat *s
     if (h->ticket && h->state == QUEUED && rc == ZNONODE)
         list(h);
     else if (h->ticket && h->state == QUEUED && rc != ZOK && !zk_is_lost(rc))
-        end_because(h, zk_status(rc), zerror(rc));
+        fail(h, rc);
     else
         hold_release(h);
 }
@@ -192,7 +206,7 @@ static void adopted(int rc, const struct Stat *stat, const void *data) {
         free(h->node); /* not ours, or gone again */
         h->node = NULL;
         if (h->state == LEAVING)
-            end(h, h->end_status, NULL);
+            end_left(h);
         else
             join(h);
     } else if (h->state == LEAVING) {
@@ -210,7 +224,7 @@ static void settle_doubt(hold *h, const struct String_vector *names) {
     const char *own = find_own(h, names);
     if (!own) {
         if (h->state == LEAVING)
-            end(h, h->end_status, NULL);
+            end_left(h);
         else
             join(h);
         return;
@@ -234,8 +248,10 @@ static void listed(int rc, const struct String_vector *names, const struct Stat 
         settle_doubt(h, rc == ZOK ? names : &nobody);
     } else if (h->state == QUEUED && rc == ZOK) {
         take_place(h, names);
+    } else if (h->state == QUEUED && rc == ZNONODE) {
+        end_because(h, MW_EFENCED, zerror(rc));
     } else if (h->state == QUEUED) {
-        end_because(h, rc == ZNONODE ? MW_EFENCED : zk_status(rc), zerror(rc));
+        fail(h, rc);
     }
 }
 
@@ -257,7 +273,7 @@ static void room_made(void *data, int rc) {
     if (!h->ticket || zk_is_lost(rc))
         hold_release(h);
     else if (h->state == LEAVING)
-        end(h, h->end_status, NULL);
+        end_left(h);
     else if (rc != ZOK)
         end_because(h, zk_status(rc), zerror(rc));
     else
@@ -294,7 +310,7 @@ static void joined(int rc, const char *path, const struct Stat *stat, const void
         else
             h->state = QUEUED; /* the list is right behind */
     } else if (h->state == LEAVING) {
-        end(h, h->end_status, NULL);
+        end_left(h);
     } else if (rc == ZNONODE) {
         make_room(h);
     } else {
@@ -349,8 +365,10 @@ void zk_lock(mw_conn *conn, mw_ticket *ticket) {
 void zk_unlock(mw_conn *conn, mw_ticket *ticket) {
     hold *h = ticket->backend[0];
     if (!h || h->state == LEAVING) {
-        if (h)
+        if (h) {
             h->end_status = MW_OK;
+            h->end_why = NULL;
+        }
         return;
     }
     leave(h, MW_OK);
@@ -433,7 +451,7 @@ static void resume(hold *h) {
         (void)zk_send_sync(h->conn);
         list(h);
     } else if (h->state == LEAVING && !h->node && h->waiting == 0) {
-        end(h, h->end_status, NULL); /* nothing was ever sent */
+        end_left(h); /* nothing was ever sent */
     } else if (h->state == LEAVING) {
         leave(h, h->end_status);
     } else if (h->state == JOINING) {

@@ -65,8 +65,45 @@ static void a_release_that_is_refused_is_told(void) {
     rig_close(&r);
 }
 
+static void open_as(rig *r, mw_host *host, const char *digest) {
+    mw_error err = {0};
+    mw_option options[] = {
+        {"servers", rig_servers()}, {"session_timeout_ms", RIG_TIMEOUT_MS}, {"digest", digest}, {0}};
+    CHECK_INT(rig_try_open(r, options, host, &err), MW_OK);
+    RIG_UNTIL(r, r->connected == 1);
+}
+
+/* Who may not look at the member before its own cannot wait for it, and must not stand in the way of others. */
+static void who_may_not_wait_leaves_no_place_behind(void) {
+    static waiter first, second, third;
+    rig everyone, a, b;
+    ask queue;
+    rig_open(&everyone);
+    rig_lock(&everyone, &first, "/mixed"); /* makes the lock's node, for all */
+    RIG_UNTIL(&everyone, first.granted);
+    everyone.backend->unlock(everyone.conn, &first.ticket);
+    RIG_UNTIL(&everyone, first.ended);
+    open_as(&a, everyone.host, "a:secret");
+    open_as(&b, everyone.host, "b:secret");
+    rig_lock(&a, &first, "/mixed");
+    RIG_UNTIL(&a, first.granted);
+    rig_lock(&b, &second, "/mixed");
+    RIG_UNTIL(&b, second.ended);
+    CHECK_INT(second.status, MW_EDENIED);
+    CHECK(strstr(second.why, "/mixed"));
+    CHECK_INT(rig_read(&a, &queue, MW_READ_QUEUE, "/mixed"), MW_OK);
+    CHECK_INT(queue.count, 1);
+    a.backend->unlock(a.conn, &first.ticket);
+    rig_lock(&a, &third, "/mixed");
+    RIG_UNTIL(&a, third.granted);
+    rig_end(&b);
+    rig_end(&a);
+    rig_close(&everyone);
+}
+
 static const spec_case cases[] = {
     {"a waiter that is removed stops nobody", a_waiter_that_is_removed_stops_nobody},
+    {"who may not wait leaves no place behind", who_may_not_wait_leaves_no_place_behind},
     {"a release that is refused is told", a_release_that_is_refused_is_told},
 };
 SPEC_MAIN(cases)

@@ -212,6 +212,7 @@ static inline int rig_write(rig *r, ask *a, mw_write_kind kind, const char *path
 typedef struct waiter {
     mw_ticket ticket;
     int granted, ended, status;
+    char why[160];
 } waiter;
 
 static inline void waiter_granted(mw_ticket *ticket, int64_t token) {
@@ -223,6 +224,8 @@ static inline void waiter_ended(mw_ticket *ticket, int status, const mw_error *d
     waiter *w = mw_container(ticket, waiter, ticket);
     w->ended++;
     w->status = status;
+    if (detail)
+        snprintf(w->why, sizeof w->why, "%.150s", detail->message);
 }
 
 static inline void rig_lock(rig *r, waiter *w, const char *path) {
