@@ -26,6 +26,7 @@ typedef struct hold {
     bool in_doubt;       /* the reply to the create was lost */
     bool listing;        /* a list is under way */
     bool watched;        /* our own node, for its removal by others */
+    bool looking;        /* `before` is read, and with it watched */
     bool next_one;       /* only `before` stood before us */
     int end_status;      /* LEAVING: what to report, */
     const char *end_why; /* and why, where something failed */
@@ -91,9 +92,30 @@ static void left(int rc, const void *data) {
     /* otherwise it was not carried out: again on the next connection, or with the next probe */
 }
 
+static void unwatch(hold *h, const char *path) {
+    (void)zoo_aremove_watches(h->conn->zh, path, ZWATCHTYPE_ANY, zk_watcher, h->conn, 1, NULL, NULL);
+}
+
+/* Or the client would set the watch again at each reconnect, as long as what it stands on lives. */
+static void wait_no_more(hold *h) {
+    char *before = h->before;
+    if (!before || h->looking)
+        return;
+    h->before = NULL;
+    bool another = false;
+    for (zk_link *link = zk_list_first(&h->conn->holds); link && !another; link = zk_list_next(&h->conn->holds, link)) {
+        const hold *other = mw_container(link, hold, link);
+        another = other->before && strcmp(other->before, before) == 0;
+    }
+    if (!another && h->conn->zh)
+        unwatch(h, before);
+    free(before);
+}
+
 static void leave(hold *h, int status) {
     h->state = LEAVING;
     h->end_status = status;
+    wait_no_more(h);
     if (!h->node || h->conn->phase != ZK_UP)
         return; /* when it is known; when the connection is back */
     if (zk_send_delete(h->conn, h->node, left, h) == ZOK)
@@ -119,6 +141,9 @@ static void before_read(int rc, const char *value, int len, const struct Stat *s
     hold *h = (hold *)data;
     zk_heard(h->conn);
     h->waiting--;
+    h->looking = false;
+    if (!h->ticket || h->state != QUEUED)
+        wait_no_more(h);
     if (h->ticket && h->state == QUEUED && rc == ZNONODE)
         list(h);
     else if (h->ticket && h->state == QUEUED && rc != ZOK && !zk_is_lost(rc))
@@ -133,8 +158,8 @@ static void watch_before(hold *h, const char *name) {
     zk_join(h->queue, name, path);
     free(h->before);
     h->before = strdup(path);
-    if (h->before && zk_send_get(h->conn, path, true, before_read, h) == ZOK)
-        h->waiting++;
+    h->looking = h->before && zk_send_get(h->conn, path, true, before_read, h) == ZOK;
+    h->waiting += h->looking;
     h->conn->stats.round_trips++;
 }
 
@@ -167,6 +192,7 @@ static line read_line(const hold *h, const struct String_vector *names) {
 static void take_place(hold *h, const struct String_vector *names) {
     line l = read_line(h, names);
     if (!l.present) {
+        wait_no_more(h);
         end_because(h, MW_EFENCED, "somebody removed our place in the queue");
     } else if (!l.before) {
         grant(h);
@@ -462,10 +488,6 @@ static void resume(hold *h) {
     } else {
         watch_own(h);
     }
-}
-
-static void unwatch(hold *h, const char *path) {
-    (void)zoo_aremove_watches(h->conn->zh, path, ZWATCHTYPE_ANY, zk_watcher, h->conn, 1, NULL, NULL);
 }
 
 /* resume() looks again at all of them: the client need not set these watches again, in a packet that has its limit. */

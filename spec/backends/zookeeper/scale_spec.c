@@ -159,8 +159,39 @@ static void many_watched_locks_survive_a_reconnect(void) {
     rig_close(&r);
 }
 
+/* Who gave up waiting watches no more. */
+static void many_that_were_waited_for_survive_a_reconnect(void) {
+    enum { LOCKS = 1300 };
+    rig holder, r;
+    static waiter held[LOCKS], given_up[LOCKS];
+    static char paths[LOCKS][960];
+    rig_open(&holder);
+    rig_open_with(&r, holder.host, rig_servers(), RIG_TIMEOUT_MS);
+    for (int i = 0; i < LOCKS; i++) {
+        snprintf(paths[i], sizeof *paths, "/scale-waits/%0*d", 900, i);
+        rig_lock(&holder, &held[i], paths[i]);
+    }
+    RIG_UNTIL(&holder, held[LOCKS - 1].granted);
+    for (int i = 0; i < LOCKS; i++)
+        rig_lock(&r, &given_up[i], paths[i]);
+    ask a; /* behind all that wait: they watch */
+    CHECK_INT(rig_read(&r, &a, MW_READ_QUEUE, paths[LOCKS - 1]), MW_OK);
+    CHECK_INT(rig_read(&r, &a, MW_READ_QUEUE, paths[LOCKS - 1]), MW_OK);
+    for (int i = 0; i < LOCKS; i++)
+        r.backend->unlock(r.conn, &given_up[i].ticket);
+    RIG_UNTIL(&r, given_up[LOCKS - 1].ended);
+    CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 && $ZK_CTL up $ZK_DIR 1 && $ZK_CTL wait $ZK_DIR"), 0);
+    RIG_UNTIL(&r, r.connected == 2);
+    CHECK_INT(r.resumed, 1);
+    CHECK_INT(rig_read(&r, &a, MW_READ_QUEUE, paths[0]), MW_OK); /* it is not thrown out again */
+    CHECK_INT(r.disconnected, 1);
+    rig_end(&r);
+    rig_close(&holder);
+}
+
 static const spec_case cases[] = {
     {"1,300 watched locks survive a reconnect", many_watched_locks_survive_a_reconnect},
+    {"1,300 that were waited for survive a reconnect", many_that_were_waited_for_survive_a_reconnect},
     {"20,000 watches survive a reconnect", many_watches_survive_a_reconnect},
     {"a directory of 50,000", a_directory_of_50000},
     {"one release wakes one of 200 waiters", one_release_wakes_one_waiter},
