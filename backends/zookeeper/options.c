@@ -16,7 +16,7 @@ const mw_requirement zk_requirements[] = {
     {"acl", "string", NULL, false, "of what we create: private (with digest), read, open (without)"},
     {"packet_limit", "size", "1048575", false, "jute.maxbuffer of the servers"},
     {"watch_limit", "size", "524288", false,
-     "bytes of watched paths set again after a reconnect; beyond, all is read anew"},
+     "bytes of watched paths set again after a reconnect, at most half a packet; beyond, all is read anew"},
     {"tls", "boolean", "false", false, "where the linked client library can"},
     {"sasl", "boolean", "false", false, "where the linked client library can"},
     {0}};
@@ -166,6 +166,8 @@ int zk_options_read(zk_options *options, const mw_option *list, mw_error *err) {
         status = zk_fail(err, MW_EINVALID, "zookeeper: option digest: not of the form user:password");
     if (status == MW_OK)
         status = zk_acl_read(r.acl, options->digest != NULL, &options->acl, err);
+    if (options->watch_limit > options->packet_limit / 2)
+        options->watch_limit = options->packet_limit / 2; /* they are set again in one packet */
     if (options->connect_timeout == 0)
         options->connect_timeout = options->session_timeout / 3;
     if (status != MW_OK)

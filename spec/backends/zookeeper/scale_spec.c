@@ -4,6 +4,14 @@
 #define WATCHED 20000
 #define WAITERS 200
 
+#define RESTART "$ZK_CTL kill $ZK_DIR 1 && %s $ZK_CTL up $ZK_DIR 1 && $ZK_CTL wait $ZK_DIR"
+
+static void restart(const char *environment) {
+    char command[256];
+    snprintf(command, sizeof command, RESTART, environment);
+    CHECK_INT(system(command), 0);
+}
+
 /* ---- Feeds */
 
 typedef struct counted_feed {
@@ -76,7 +84,7 @@ static void many_watches_survive_a_reconnect(void) {
     mw_backend_stats before, after;
     r.backend->stats(r.conn, &before);
     /* The server starts anew: connections break, sessions live. */
-    CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 && $ZK_CTL up $ZK_DIR 1 && $ZK_CTL wait $ZK_DIR"), 0);
+    restart("");
     RIG_UNTIL(&r, r.resumed == 1 && owner.resumed == 1 && f.synced == 2);
     CHECK_INT(f.entries, WATCHED);
     CHECK_INT(r.disconnected, 1);
@@ -90,6 +98,32 @@ static void many_watches_survive_a_reconnect(void) {
     rig_end(&owner);
     mw_uv_host_free(owner.host);
     free(all);
+}
+
+/* The limit of the servers' packets holds for the watches that are set again, too. */
+static void watches_fit_the_packets_of_small_servers(void) {
+    enum { COUNT = 2000 };
+    rig owner, r;
+    mw_error err = {0};
+    static counted_feed f;
+    bulk *all = calloc(COUNT, sizeof *all);
+    mw_option options[] = {
+        {"servers", rig_servers()}, {"session_timeout_ms", RIG_TIMEOUT_MS}, {"packet_limit", "65536"}, {0}};
+    rig_open(&owner);
+    fill(&owner, all, COUNT, MW_CREATE, "/small/an-entry-with-a-name-of-40-letters-%d");
+    CHECK_INT(rig_try_open(&r, options, owner.host, &err), MW_OK);
+    RIG_UNTIL(&r, r.connected == 1);
+    watch(&r, &f, "/small", MW_DEPTH_CHILDREN);
+    RIG_UNTIL(&r, f.synced == 1);
+    restart("ZK_JAVA=-Djute.maxbuffer=65536");
+    RIG_UNTIL(&r, r.resumed == 1 && f.synced == 2);
+    CHECK_INT(f.entries, COUNT);
+    CHECK_INT(r.disconnected, 1);
+    r.backend->unwatch(r.conn, &f.feed);
+    rig_end(&r);
+    rig_close(&owner);
+    free(all);
+    restart("");
 }
 
 static void a_directory_of_50000(void) {
@@ -149,7 +183,7 @@ static void many_watched_locks_survive_a_reconnect(void) {
     RIG_UNTIL(&r, all[LOCKS - 1].granted);
     int confirmed = r.confirmed;
     RIG_UNTIL(&r, r.confirmed > confirmed + 1); /* a probe lies between: all are watched */
-    CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 && $ZK_CTL up $ZK_DIR 1 && $ZK_CTL wait $ZK_DIR"), 0);
+    restart("");
     RIG_UNTIL(&r, r.connected == 2);
     CHECK_INT(r.resumed, 1);
     for (int i = 0; i < LOCKS; i++)
@@ -180,7 +214,7 @@ static void many_that_were_waited_for_survive_a_reconnect(void) {
     for (int i = 0; i < LOCKS; i++)
         r.backend->unlock(r.conn, &given_up[i].ticket);
     RIG_UNTIL(&r, given_up[LOCKS - 1].ended);
-    CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 && $ZK_CTL up $ZK_DIR 1 && $ZK_CTL wait $ZK_DIR"), 0);
+    restart("");
     RIG_UNTIL(&r, r.connected == 2);
     CHECK_INT(r.resumed, 1);
     CHECK_INT(rig_read(&r, &a, MW_READ_QUEUE, paths[0]), MW_OK); /* it is not thrown out again */
@@ -189,7 +223,9 @@ static void many_that_were_waited_for_survive_a_reconnect(void) {
     rig_close(&holder);
 }
 
+/* The small server first: it could not read the log of the others. */
 static const spec_case cases[] = {
+    {"watches fit the packets of small servers", watches_fit_the_packets_of_small_servers},
     {"1,300 watched locks survive a reconnect", many_watched_locks_survive_a_reconnect},
     {"1,300 that were waited for survive a reconnect", many_that_were_waited_for_survive_a_reconnect},
     {"20,000 watches survive a reconnect", many_watches_survive_a_reconnect},
