@@ -171,7 +171,7 @@ static void ender_end(ender *e, int status) {
 /* The server says "expired" to a wrong secret, too. Its first mark tells whether the session lives. */
 static void looked(int rc, const struct Stat *stat, const void *data) {
     ender *e = (ender *)data;
-    zk_heard(e->conn);
+    zk_heard(e->conn, rc);
     ender_end(e, rc == ZOK ? MW_EDENIED : rc == ZNONODE ? MW_OK : MW_EDISCONNECTED);
 }
 

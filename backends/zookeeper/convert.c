@@ -77,6 +77,10 @@ bool zk_is_lost(int rc) {
     }
 }
 
+bool zk_is_unanswered(int rc) {
+    return zk_is_lost(rc) || zk_status(rc) == MW_EDISCONNECTED;
+}
+
 bool zk_is_judged(int rc) {
     switch (rc) {
     case ZOK:

@@ -33,10 +33,10 @@ typedef struct question {
 } question;
 
 /* The connection of an answer, even when the node has lost its feed meanwhile. */
-static mw_conn *take(const void *data, zk_node **ret_node) {
+static mw_conn *take(int rc, const void *data, zk_node **ret_node) {
     question q = *(const question *)data;
     free((void *)data);
-    zk_heard(q.conn);
+    zk_heard(q.conn, rc);
     q.conn->reading--;
     *ret_node = q.node;
     return q.conn;
@@ -65,7 +65,7 @@ static void climb(zk_feed *f);
 
 static void climbed(int rc, const struct Stat *stat, const void *data) {
     zk_feed *f = (zk_feed *)data;
-    zk_heard(f->conn);
+    zk_heard(f->conn, rc);
     f->climbing = false;
     f->busy--;
     zk_feed_enter(f);
@@ -80,7 +80,7 @@ static void climbed(int rc, const struct Stat *stat, const void *data) {
             root->created = root->revision = 0;
             f->feed->gone(f->feed, zk_unroot(f->conn, root->path), stat->pzxid);
         }
-    } else if (f->feed && f->root && zk_is_lost(rc)) {
+    } else if (f->feed && f->root && zk_is_unanswered(rc)) {
         zk_node_want(f->root, f->feed->depth == MW_DEPTH_SELF, f->feed->depth != MW_DEPTH_SELF);
     }
     rest(f, NULL);
@@ -95,13 +95,13 @@ static void climb(zk_feed *f) {
 
 static void root_exists(int rc, const struct Stat *stat, const void *data) {
     zk_node *node = NULL;
-    (void)take(data, &node);
+    (void)take(rc, data, &node);
     if (!alive(node))
         return;
     zk_feed *f = node->feed;
     zk_feed_enter(f);
     bool self = f->feed->depth == MW_DEPTH_SELF;
-    if (rc == ZOK || zk_is_lost(rc)) {
+    if (rc == ZOK || zk_is_unanswered(rc)) {
         zk_node_want(node, self, !self); /* there after all */
     } else if (rc == ZNONODE) {
         begin_once(f);
@@ -157,12 +157,12 @@ static void tell(zk_node *node, const char *value, int len, const struct Stat *s
 
 static void data_arrived(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
     zk_node *node = NULL;
-    mw_conn *conn = take(data, &node);
+    mw_conn *conn = take(rc, data, &node);
     if (!alive(node))
         return;
     zk_feed *f = node->feed;
     zk_feed_enter(f);
-    if (zk_is_lost(rc)) {
+    if (zk_is_unanswered(rc)) {
         node->want_data = true;
     } else if (rc == ZOK) {
         zk_saw(conn, stat);
@@ -224,12 +224,12 @@ static void decide_lock(zk_node *node, const struct String_vector *names, const 
 
 static void kids_arrived(int rc, const struct String_vector *names, const struct Stat *stat, const void *data) {
     zk_node *node = NULL;
-    mw_conn *conn = take(data, &node);
+    mw_conn *conn = take(rc, data, &node);
     if (!alive(node))
         return;
     zk_feed *f = node->feed;
     zk_feed_enter(f);
-    if (zk_is_lost(rc)) {
+    if (zk_is_unanswered(rc)) {
         node->want_kids = true;
     } else if (rc == ZOK) {
         zk_saw(conn, stat);
@@ -265,7 +265,7 @@ void zk_node_read(zk_node *node) {
 }
 
 void zk_reads_more(mw_conn *conn) {
-    while (conn->phase == ZK_UP && conn->reading < ZK_READ_WINDOW) {
+    while (conn->phase == ZK_UP && !conn->leave_by && conn->reading < ZK_READ_WINDOW) {
         zk_link *link = zk_list_pop(&conn->todo);
         if (!link)
             return;

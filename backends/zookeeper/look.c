@@ -31,7 +31,7 @@ static void note_look(zk_op *op, int rc) {
 static void looked(int rc, const struct Stat *stat, const void *data) {
     zk_step *step = (zk_step *)data;
     zk_op *op = step->op;
-    zk_heard(op->conn);
+    zk_heard(op->conn, rc);
     note_look(op, rc);
     step->look = rc == ZOK ? ZK_PRESENT : ZK_ABSENT;
     if (rc == ZOK) {
@@ -50,7 +50,7 @@ static void parents_made(void *data, int rc) {
 static void parent_looked(int rc, const struct Stat *stat, const void *data) {
     zk_step *step = (zk_step *)data;
     zk_op *op = step->op;
-    zk_heard(op->conn);
+    zk_heard(op->conn, rc);
     note_look(op, rc);
     char parent[ZK_PATH_MAX];
     (void)zk_parent(step->path, parent);

@@ -50,13 +50,24 @@ static bool dropped_silently(const mw_conn *conn) {
            zoo_state(conn->zh) != ZOO_CONNECTED_STATE;
 }
 
+static mw_time leave_due(const mw_conn *conn) {
+    return conn->leave_by && conn->phase < ZK_CLOSING ? conn->leave_by : MW_FOREVER;
+}
+
+/* What is under way is still heard: most of it was not throttled. */
+static bool must_leave(const mw_conn *conn, mw_time now) {
+    mw_time due = leave_due(conn);
+    return now >= due || (due != MW_FOREVER && (conn->outstanding == 0 || conn->stale));
+}
+
 void zk_unwire(mw_conn *conn) {
     mw_poll_stop(conn->host, &conn->poll);
     if (conn->ear > 0)
         (void)close(conn->ear);
     conn->ear = 0;
     conn->listens = 0;
-    conn->wired = conn->corked = false;
+    conn->wired = conn->corked = conn->stale = false;
+    conn->leave_by = 0;
 }
 
 /* The client has a socket; a new one when we were not wired. */
@@ -159,7 +170,7 @@ void zk_pump(mw_conn *conn) {
     }
     if (!digest_state(conn))
         return;
-    if ((now >= silence_due(conn) && !answers_wait(conn)) || dropped_silently(conn)) {
+    if ((now >= silence_due(conn) && !answers_wait(conn)) || dropped_silently(conn) || must_leave(conn, now)) {
         zk_cut(conn);
         if (!digest_state(conn))
             return;
@@ -178,6 +189,7 @@ void zk_pump(mw_conn *conn) {
     if (conn->phase == ZK_FAILED || !digest_state(conn))
         return;
     due = sooner(sooner(due, silence_due(conn)), sooner(zk_session_due(conn), zk_closing_due(conn)));
+    due = sooner(due, leave_due(conn));
     arm(conn, now, conn->wired ? due : (due > conn->retry_at ? due : conn->retry_at));
 }
 
@@ -195,7 +207,7 @@ static void ready(mw_poll *poll, unsigned events) {
         if (!(what & ZOOKEEPER_READ))
             break;
         what = ZOOKEEPER_READ;
-    } while (rc == ZOK && ++packets < PACKETS_PER_TURN && !conn->expired && !conn->refused);
+    } while (rc == ZOK && ++packets < PACKETS_PER_TURN && !conn->expired && !conn->refused && !conn->stale);
     conn->inside--;
     if (rc != ZOK && rc != ZNOTHING)
         failed(conn);

@@ -81,7 +81,7 @@ static void end_left(hold *h) {
 
 static void left(int rc, const void *data) {
     hold *h = (hold *)data;
-    zk_heard(h->conn);
+    zk_heard(h->conn, rc);
     h->waiting--;
     if (!h->ticket)
         hold_release(h);
@@ -139,14 +139,14 @@ static void grant(hold *h) {
 
 static void before_read(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
     hold *h = (hold *)data;
-    zk_heard(h->conn);
+    zk_heard(h->conn, rc);
     h->waiting--;
     h->looking = false;
     if (!h->ticket || h->state != QUEUED)
         wait_no_more(h);
     if (h->ticket && h->state == QUEUED && rc == ZNONODE)
         list(h);
-    else if (h->ticket && h->state == QUEUED && rc != ZOK && !zk_is_lost(rc))
+    else if (h->ticket && h->state == QUEUED && rc != ZOK && !zk_is_unanswered(rc))
         fail(h, rc);
     else
         hold_release(h);
@@ -223,9 +223,9 @@ static void node_is(hold *h, const char *path) {
 
 static void adopted(int rc, const struct Stat *stat, const void *data) {
     hold *h = (hold *)data;
-    zk_heard(h->conn);
+    zk_heard(h->conn, rc);
     h->waiting--;
-    if (zk_is_lost(rc)) {
+    if (zk_is_unanswered(rc)) {
         h->in_doubt = true;
         hold_release(h);
     } else if (rc != ZOK || zk_owner(stat) != h->conn->session.id) {
@@ -265,10 +265,10 @@ static void settle_doubt(hold *h, const struct String_vector *names) {
 static void listed(int rc, const struct String_vector *names, const struct Stat *stat, const void *data) {
     hold *h = (hold *)data;
     static const struct String_vector nobody = {0, NULL};
-    zk_heard(h->conn);
+    zk_heard(h->conn, rc);
     h->waiting--;
     h->listing = false;
-    if (zk_is_lost(rc) || !h->ticket) {
+    if (zk_is_unanswered(rc) || !h->ticket) {
         hold_release(h);
     } else if (h->in_doubt && (rc == ZOK || rc == ZNONODE)) {
         settle_doubt(h, rc == ZOK ? names : &nobody);
@@ -296,7 +296,7 @@ static void list(hold *h) {
 static void room_made(void *data, int rc) {
     hold *h = data;
     h->waiting--;
-    if (!h->ticket || zk_is_lost(rc))
+    if (!h->ticket || zk_is_unanswered(rc))
         hold_release(h);
     else if (h->state == LEAVING)
         end_left(h);
@@ -319,9 +319,9 @@ static void make_room(hold *h) {
 static void joined(int rc, const char *path, const struct Stat *stat, const void *data) {
     hold *h = (hold *)data;
     mw_conn *conn = h->conn;
-    zk_heard(conn);
+    zk_heard(conn, rc);
     h->waiting--;
-    if (zk_is_lost(rc)) {
+    if (zk_is_unanswered(rc)) {
         h->in_doubt = true;
         hold_release(h);
         return;
@@ -409,7 +409,7 @@ const char *zk_hold_node(const mw_ticket *ticket) {
 
 static void own_read(int rc, const struct Stat *stat, const void *data) {
     hold *h = (hold *)data;
-    zk_heard(h->conn);
+    zk_heard(h->conn, rc);
     h->waiting--;
     if (h->ticket && h->state == HELD && rc == ZNONODE) {
         end_because(h, MW_EFENCED, "the hold was taken away");

@@ -116,7 +116,7 @@ static int send_one(zk_op *op) {
 
 /* In order of submission: a write that still has to look before it is sent holds back what came after it. */
 void zk_drain(mw_conn *conn) {
-    while (conn->phase == ZK_UP) {
+    while (conn->phase == ZK_UP && !conn->leave_by) {
         zk_batch_gather(conn);
         zk_link *link = zk_list_first(&conn->pending);
         if (!link)
@@ -178,7 +178,7 @@ static void show(zk_op *op, const char *value, int len, const struct Stat *stat)
 
 static void lock_looked_at(int rc, const struct String_vector *names, const struct Stat *stat, const void *data) {
     zk_op *op = (zk_op *)data;
-    zk_heard(op->conn);
+    zk_heard(op->conn, rc);
     op->waiting--;
     char path[ZK_PATH_MAX];
     if (rc == ZOK && op->request) {
@@ -206,7 +206,7 @@ static int look_at_lock(zk_op *op, const struct Stat *stat) {
 
 static void got(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
     zk_op *op = (zk_op *)data;
-    zk_heard(op->conn);
+    zk_heard(op->conn, rc);
     op->waiting--;
     if (rc == ZOK && stat)
         zk_saw(op->conn, stat);
@@ -226,7 +226,7 @@ static void statted(int rc, const struct Stat *stat, const void *data) {
         got(rc, NULL, 0, stat, data);
         return;
     }
-    zk_heard(op->conn);
+    zk_heard(op->conn, rc);
     char path[ZK_PATH_MAX];
     zk_path(op->conn, op->request->path, path);
     rc = zk_send_get(op->conn, path, false, got, op);

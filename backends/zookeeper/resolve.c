@@ -25,7 +25,7 @@ static void one_answer(zk_op *op, int rc) {
 static void mark_read(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
     zk_op *op = (zk_op *)data;
     zk_txn *txn = op->txn;
-    zk_heard(op->conn);
+    zk_heard(op->conn, rc);
     txn->found = rc == ZOK && len == (int)strlen(txn->value) && memcmp(value, txn->value, (size_t)len) == 0;
     if (rc == ZOK)
         zk_saw(op->conn, stat);
@@ -38,14 +38,14 @@ static void mark_read(int rc, const char *value, int len, const struct Stat *sta
 /* A set entry's present state. */
 static void set_read(int rc, const struct Stat *stat, const void *data) {
     zk_step *step = (zk_step *)data;
-    zk_heard(step->op->conn);
+    zk_heard(step->op->conn, rc);
     step->stat = rc == ZOK ? *stat : (struct Stat){0};
     one_answer(step->op, rc);
 }
 
 static void step_read(int rc, const struct Stat *stat, const void *data) {
     zk_step *step = (zk_step *)data;
-    zk_heard(step->op->conn);
+    zk_heard(step->op->conn, rc);
     if (rc == ZOK)
         step->seen = *stat;
     step->look = rc == ZOK ? ZK_PRESENT : ZK_ABSENT;
@@ -54,7 +54,7 @@ static void step_read(int rc, const struct Stat *stat, const void *data) {
 
 static void parent_read(int rc, const struct Stat *stat, const void *data) {
     zk_step *step = (zk_step *)data;
-    zk_heard(step->op->conn);
+    zk_heard(step->op->conn, rc);
     step->stat.pzxid = rc == ZOK ? stat->pzxid : 0;
     one_answer(step->op, rc);
 }
@@ -132,7 +132,7 @@ static void decide_single(zk_op *op) {
 static void decide(zk_op *op) {
     mw_conn *conn = op->conn;
     zk_txn *txn = op->txn;
-    if (zk_is_lost(txn->ask_rc))
+    if (zk_is_unanswered(txn->ask_rc))
         return; /* asked again on the next connection */
     bool known = op->request != NULL;
     if (!txn->single)

@@ -44,8 +44,12 @@ static int sent(mw_conn *conn, int rc) {
     return ZOK;
 }
 
-void zk_heard(mw_conn *conn) {
+void zk_heard(mw_conn *conn, int rc) {
     conn->outstanding--;
+    if (!zk_is_unanswered(rc) || zk_is_lost(rc) || conn->leave_by)
+        return;
+    conn->leave_by = mw_host_now(conn->host) + zk_probe_period(conn);
+    zk_kick(conn);
 }
 
 int zk_send_get(mw_conn *conn, const char *path, bool watch, data_completion_t done, void *data) {
@@ -79,7 +83,9 @@ int zk_send_multi(mw_conn *conn, int count, const zoo_op_t *ops, zoo_op_result_t
 }
 
 static void synced(int rc, const char *path, const void *data) {
-    zk_heard((mw_conn *)data);
+    mw_conn *conn = (mw_conn *)data;
+    zk_heard(conn, rc);
+    conn->stale = conn->leave_by && rc != ZOK;
 }
 
 int zk_send_sync(mw_conn *conn) {
@@ -97,7 +103,7 @@ typedef struct parents {
 /* The last answer decides: the server refuses to create below what others own before it looks whether it is there. */
 static void parent_made(int rc, const char *path, const struct Stat *stat, const void *data) {
     parents *p = (parents *)data;
-    zk_heard(p->conn);
+    zk_heard(p->conn, rc);
     bool there = rc == ZOK || rc == ZNODEEXISTS;
     if (!there && p->rc == ZOK)
         p->rc = rc;

@@ -37,7 +37,7 @@ void zk_session_confirm(mw_conn *conn, int rc, mw_time write_sent_at) {
 static int greet(mw_conn *conn);
 
 static void greeting_failed(mw_conn *conn, int rc) {
-    if (zk_is_lost(rc))
+    if (zk_is_unanswered(rc))
         return; /* the next connection greets again */
     if (rc == ZNOAUTH) {
         zk_log(conn, MW_LOG_WARN, "no right to create %s" ZK_HIDDEN ": lost replies will stay unknown",
@@ -90,7 +90,7 @@ static void marks_have_room(void *data, int rc) {
 
 static void marked(int rc, const char *path, const struct Stat *stat, const void *data) {
     mw_conn *conn = (mw_conn *)data;
-    zk_heard(conn);
+    zk_heard(conn, rc);
     if (conn->phase != ZK_GREETING)
         return;
     char mark[ZK_PATH_MAX], value[640];
@@ -109,7 +109,7 @@ static void marked(int rc, const char *path, const struct Stat *stat, const void
 
 static void marked_again(int rc, const struct Stat *stat, const void *data) {
     mw_conn *conn = (mw_conn *)data;
-    zk_heard(conn);
+    zk_heard(conn, rc);
     if (conn->phase != ZK_GREETING)
         return;
     if (rc == ZOK)
@@ -220,13 +220,13 @@ typedef struct probe {
 } probe;
 
 static void remade(int rc, const char *path, const struct Stat *stat, const void *data) {
-    zk_heard((mw_conn *)data);
+    zk_heard((mw_conn *)data, rc);
 }
 
 static void renewed(int rc, const struct Stat *stat, const void *data) {
     probe *p = (probe *)data;
     mw_conn *conn = p->conn;
-    zk_heard(conn);
+    zk_heard(conn, rc);
     char mark[ZK_PATH_MAX], value[640];
     zk_slot_path(conn, 0, mark);
     if (rc == ZOK && stat)
@@ -238,12 +238,12 @@ static void renewed(int rc, const struct Stat *stat, const void *data) {
 }
 
 static void answered(int rc, const struct Stat *stat, const void *data) {
-    zk_heard((mw_conn *)data);
+    zk_heard((mw_conn *)data, rc);
 }
 
 static void sync_answered(int rc, const char *path, const void *data) {
     probe *p = (probe *)data;
-    zk_heard(p->conn);
+    zk_heard(p->conn, rc);
     if (rc == ZOK)
         zk_session_confirm(p->conn, rc, p->sent_at);
     free(p);

@@ -59,8 +59,8 @@ static void step_done(sweep *s) {
 
 static void removed(int rc, const void *data) {
     sweep *s = (sweep *)data;
-    zk_heard(s->conn);
-    if (zk_is_lost(rc))
+    zk_heard(s->conn, rc);
+    if (zk_is_unanswered(rc))
         s->rc = rc;
     step_done(s);
 }
@@ -68,8 +68,8 @@ static void removed(int rc, const void *data) {
 static void child_arrived(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
     lock_node *node = (lock_node *)data;
     sweep *s = node->sweep;
-    zk_heard(s->conn);
-    if (zk_is_lost(rc))
+    zk_heard(s->conn, rc);
+    if (zk_is_unanswered(rc))
         s->rc = rc;
     if (rc == ZOK && zk_is_lock(value, len)) {
         zk_list_push(&s->found, &node->link);
@@ -99,8 +99,8 @@ static void look_at(sweep *s, const char *parent, const char *name) {
 static void children_arrived(int rc, const struct String_vector *names, const struct Stat *stat, const void *data) {
     const lock_node *node = data;
     sweep *s = node->sweep;
-    zk_heard(s->conn);
-    if (zk_is_lost(rc))
+    zk_heard(s->conn, rc);
+    if (zk_is_unanswered(rc))
         s->rc = rc;
     for (int i = 0; rc == ZOK && i < names->count; i++)
         if (!zk_hides(s->conn, node->path, names->data[i]))

@@ -231,7 +231,7 @@ static void entry_arrived(step *s, const char *value, int len, const struct Stat
 static void value_arrived(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
     step *s = (step *)data;
     zk_op *op = s->walk->op;
-    zk_heard(op->conn);
+    zk_heard(op->conn, rc);
     if (rc == ZOK)
         zk_saw(op->conn, stat);
     if (s->what == MEMBER)
@@ -250,7 +250,7 @@ static void name_arrived(int rc, const struct Stat *stat, const void *data) {
 static void children_arrived(int rc, const struct String_vector *names, const struct Stat *stat, const void *data) {
     step *s = (step *)data;
     zk_op *op = s->walk->op;
-    zk_heard(op->conn);
+    zk_heard(op->conn, rc);
     if (rc == ZOK && op->request)
         expand(s, names);
     /* The first step of `children`: the entry itself is missing. The root always exists. */

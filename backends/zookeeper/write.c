@@ -308,7 +308,7 @@ static void swept(void *data, int rc, bool removed) {
     op->waiting--;
     if (!op->request)
         zk_op_release(op);
-    else if (zk_is_lost(rc) || op->conn->phase != ZK_UP)
+    else if (zk_is_unanswered(rc) || op->conn->phase != ZK_UP)
         zk_op_end(op, MW_EDISCONNECTED, NULL); /* the write was refused before */
     else if (removed)
         try_again(op);
@@ -356,7 +356,7 @@ static void refused(zk_op *op, size_t index, int rc) {
 static void create_done(int rc, const char *path, const struct Stat *stat, const void *data) {
     zk_op *op = (zk_op *)data;
     mw_conn *conn = op->conn;
-    zk_heard(conn);
+    zk_heard(conn, rc);
     op->waiting--;
     if (zk_is_lost(rc)) {
         zk_op_move(op, &conn->lost);
@@ -408,7 +408,7 @@ static void multi_refused(zk_op *op, int rc) {
 static void revision_read(int rc, const struct Stat *stat, const void *data) {
     zk_op *op = (zk_op *)data;
     mw_conn *conn = op->conn;
-    zk_heard(conn);
+    zk_heard(conn, rc);
     op->waiting--;
     if (rc == ZOK)
         zk_saw(conn, stat);
@@ -436,7 +436,7 @@ static void multi_done(int rc, const void *data) {
     zk_op *op = (zk_op *)data;
     zk_txn *txn = op->txn;
     mw_conn *conn = op->conn;
-    zk_heard(conn);
+    zk_heard(conn, rc);
     op->waiting--;
     if (zk_is_lost(rc)) {
         zk_op_move(op, &conn->lost);

@@ -78,6 +78,8 @@ struct mw_conn {
     unsigned listens;
     bool wired; /* the client has an open socket */
     bool corked;
+    mw_time leave_by; /* the server throttles: another one, or this one later; 0 = it does not */
+    bool stale;       /* it even throttled a sync: reads behind that are not fresh */
     bool up_told, expired, refused, abandoned;
     mw_time connect_began, connect_sent, up_since, retry_at, close_by;
     unsigned failures;
@@ -122,6 +124,9 @@ int zk_fail(mw_error *err, int status, const char *format, ...) __attribute__((f
 void zk_log(mw_conn *conn, mw_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int zk_status(int rc);   /* MW_E* of an answer of the server */
 bool zk_is_lost(int rc); /* no answer came: connection or session went away first */
+/* The same, or the server did not look at the question: it throttles, or has heard that the session moved. It is left
+ * (see zk_heard), and the next connection asks again. */
+bool zk_is_unanswered(int rc);
 /* Does this answer to a write come from the leader? Others are a server's own: it throttles, is read-only, knows of
  * another connection of the session. One that is cut off from its leader may go on giving them. */
 bool zk_is_judged(int rc);
@@ -226,7 +231,7 @@ int zk_sweep(mw_conn *conn, const char *path, void (*done)(void *data, int rc, b
 
 /* ---- send.c: the client's asynchronous calls, counted and stamped. 0, or a code of the client when it was not sent.
  * Each completion begins with zk_heard(). */
-void zk_heard(mw_conn *conn);
+void zk_heard(mw_conn *conn, int rc);
 void zk_flush(mw_conn *conn); /* at the end of a turn */
 int zk_send_get(mw_conn *, const char *path, bool watch, data_completion_t, void *data);
 int zk_send_exists(mw_conn *, const char *path, bool watch, stat_completion_t, void *data);
