@@ -77,8 +77,7 @@ static void look(zk_step *step, const char *path, stat_completion_t done) {
     op->txn->looking++;
 }
 
-/* Is a write to this path before us, sent or not? A put can only look after it. */
-static bool written_before_us(const zk_step *step) {
+bool zk_written_before(const zk_step *step) {
     const zk_op *op = step->op;
     for (zk_key *key = zk_table_find(&op->conn->writing, step->path); key; key = zk_table_next(key)) {
         const zk_step *other = mw_container(key, zk_step, key);
@@ -90,7 +89,7 @@ static bool written_before_us(const zk_step *step) {
 
 static bool must_wait(const zk_op *op) {
     for (size_t i = 0; i < op->txn->count; i++)
-        if (op->request->writes[i].kind == MW_PUT && written_before_us(&op->txn->steps[i]))
+        if (op->request->writes[i].kind == MW_PUT && zk_written_before(&op->txn->steps[i]))
             return true;
     return false;
 }

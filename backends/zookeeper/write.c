@@ -226,8 +226,8 @@ int zk_txn_send(zk_op *op) {
         return ZBADVERSION;
     }
     const mw_write *write = op->request->writes;
-    bool alone = lone_create(op) && (write->ephemeral || conn->unmarked);
-    txn->single = alone && write->ephemeral;
+    txn->single = write->ephemeral && lone_create(op) && !zk_written_before(txn->steps);
+    bool alone = txn->single || (conn->unmarked && lone_create(op));
     txn->zxid_before = conn->zxid;
     txn->attempts++;
     conn->stats.round_trips++;

@@ -67,8 +67,7 @@ static void a_release_that_is_refused_is_told(void) {
 
 static void open_as(rig *r, mw_host *host, const char *digest) {
     mw_error err = {0};
-    mw_option options[] = {
-        {"servers", rig_servers()}, {"session_timeout_ms", RIG_TIMEOUT_MS}, {"digest", digest}, {0}};
+    mw_option options[] = {{"servers", rig_servers()}, {"session_timeout_ms", RIG_TIMEOUT_MS}, {"digest", digest}, {0}};
     CHECK_INT(rig_try_open(r, options, host, &err), MW_OK);
     RIG_UNTIL(r, r->connected == 1);
 }
