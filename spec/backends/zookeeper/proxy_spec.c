@@ -134,6 +134,21 @@ static void a_lost_put_has_its_own_version(void) {
     scene_end(&s);
 }
 
+/* A new session's first mark: it is there when it is made again. */
+static void a_lost_greeting_is_repeated(void) {
+    static scene s;
+    node late;
+    char servers[32];
+    scene_begin(&s, LONG);
+    snprintf(servers, sizeof servers, "127.0.0.1:%d", s.proxy.port);
+    proxy_tell(&s.proxy, "drop-reply 1 %d", CREATE2);
+    node_open(&s.world, &late, "late", servers, LONG);
+    CHECK_INT(proxy_stat(&s.proxy, "dropped"), 1);
+    CHECK_INT(node_saw(&late, MW_CONNECTED), 1);
+    node_close(&late);
+    scene_end(&s);
+}
+
 static void counted(void *arg, const mw_result *result) {
     *(int *)arg = result->status == MW_OK ? (int)result->entry_count : -1;
 }
@@ -319,6 +334,7 @@ static const spec_case cases[] = {
     {"a txn whose reply is lost is found", a_lost_txn_is_found},
     {"a put whose reply is lost has its own version", a_lost_put_has_its_own_version},
     {"a lock whose reply is lost is one place in the queue", a_lost_lock_is_one_place_in_the_queue},
+    {"a greeting whose reply is lost is repeated", a_lost_greeting_is_repeated},
     {"what no packet holds is not sent", what_no_packet_holds_is_not_sent},
     {"a break among many writes", a_break_among_many_writes},
     {"delays change nothing", delays_change_nothing},
