@@ -69,8 +69,10 @@ typedef int lookup_fn(const char *, const char *, const struct addrinfo *, struc
 
 static atomic_int slow_lookups;
 static sem_t slow_answer;
+static atomic_int moved_lookups;
 
-/* In the place of the system's, for the backend, too: a name server that takes its time. */
+/* In the place of the system's, for the backend, too: a name server that takes its time, and one that changes its mind.
+ */
 __attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
                                                        const struct addrinfo *hints, struct addrinfo **ret_found) {
     lookup_fn *real = NULL;
@@ -79,6 +81,8 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
         sem_wait(&slow_answer);
         return EAI_AGAIN;
     }
+    if (strcmp(node, "moved.invalid") == 0)
+        node = atomic_fetch_add(&moved_lookups, 1) == 0 ? "127.0.0.2" : "127.0.0.1";
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     return real(node, service, hints, ret_found);
 }
@@ -96,6 +100,16 @@ static void closing_waits_for_no_name(void) {
     }
     rig_close(&r);
     sem_post(&slow_answer);
+}
+
+/* Nobody listens where it stood first. */
+static void looks_again_where_a_name_has_moved(void) {
+    rig r;
+    char servers[64];
+    snprintf(servers, sizeof servers, "moved.invalid:%d", atoi(strchr(rig_servers(), ':') + 1));
+    rig_open_with(&r, rig_host(), servers, RIG_TIMEOUT_MS);
+    CHECK_INT(atomic_load(&moved_lookups), 2);
+    rig_close(&r);
 }
 
 static void note_closed(void *arg) {
@@ -277,6 +291,7 @@ static const spec_case cases[] = {
     {"marks that are removed are made again", marks_that_are_removed_are_made_again},
     {"a renewal counts from before it", a_renewal_counts_from_before_it},
     {"looks names up off the loop", looks_names_up_off_the_loop},
+    {"looks again where a name has moved", looks_again_where_a_name_has_moved},
     {"closing waits for no name", closing_waits_for_no_name},
     {"counts on the timeout that the server grants", counts_on_the_timeout_that_the_server_grants},
     {"gives an attempt up after connect_timeout", gives_an_attempt_up_after_connect_timeout},
