@@ -17,8 +17,8 @@ const mw_requirement zk_requirements[] = {
     {"packet_limit", "size", "1048575", false, "jute.maxbuffer of the servers"},
     {"watch_limit", "size", "524288", false,
      "bytes of watched paths set again after a reconnect, at most half a packet; beyond, all is read anew"},
-    {"tls", "boolean", "false", false, "where the linked client library can"},
-    {"sasl", "boolean", "false", false, "where the linked client library can"},
+    {"tls", "boolean", "false", false, "refused: no client library does it without holding the loop"},
+    {"sasl", "boolean", "false", false, "refused: see tls"},
     {0}};
 
 /* A digest file as read_secret() returns it: its first line. */
@@ -108,16 +108,27 @@ static int read_servers(zk_options *options, const char *text, mw_error *err) {
     return options->root ? MW_OK : zk_fail(err, MW_ENO_MEMORY, "zookeeper: out of memory");
 }
 
+#ifdef ZK_HAS_TLS
+#define HAS_TLS true
+#else
+#define HAS_TLS false
+#endif
+#ifdef ZK_HAS_SASL
+#define HAS_SASL true
+#else
+#define HAS_SASL false
+#endif
+
+/* Where the library has TLS, its handshake waits in select() until it is over: it would hold the loop. */
 static int refuse_security(const mw_option *option, mw_error *err) {
     if (strcmp(option->value, "false") == 0)
         return MW_OK;
     if (strcmp(option->value, "true") != 0)
         return zk_fail(err, MW_EINVALID, "zookeeper: option %s: '%s' is neither true nor false", option->key,
                        option->value);
-    return zk_fail(err, MW_EUNSUPPORTED,
-                   "zookeeper: option %s: the linked client library (%s) was built without it; "
-                   "use a tunnel, or a library built with %s",
-                   option->key, ZOO_VERSION, strcmp(option->key, "tls") == 0 ? "OpenSSL" : "Cyrus SASL");
+    bool has = strcmp(option->key, "tls") == 0 ? HAS_TLS : HAS_SASL;
+    return zk_fail(err, MW_EUNSUPPORTED, "zookeeper: option %s: the linked client library (%s) %s; use a tunnel",
+                   option->key, ZOO_VERSION, has ? "has it, but could hold the loop with it" : "was built without it");
 }
 
 typedef struct reading {
