@@ -88,6 +88,8 @@ static void wire(mw_conn *conn, int fd, unsigned events) {
 
 /* What the client reported through the watcher while it was on the stack, and its own fate. True: go on. */
 static bool digest_state(mw_conn *conn) {
+    if (conn->phase >= ZK_CLOSING)
+        return conn->zh != NULL; /* it ends, whatever else was to become of it */
     if (conn->refused) {
         zk_refuse(conn, MW_EDENIED, "the server refused the credentials");
         return false;

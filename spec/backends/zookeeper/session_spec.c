@@ -280,6 +280,15 @@ static void closing_is_bounded_on_a_frozen_server(void) {
     mw_uv_host_free(r.host);
 }
 
+/* The core's deadline passes, and whoever hears of it closes, all in one turn. */
+static void closing_ends_a_session_that_was_just_given_up(void) {
+    rig r;
+    rig_open(&r);
+    r.backend->expire(r.conn);
+    rig_close(&r);
+    CHECK_INT(r.connected, 1);
+}
+
 static void end_noted(void *arg, int status, const mw_error *detail) {
     *(int *)arg = status;
 }
@@ -307,6 +316,7 @@ static const spec_case cases[] = {
     {"gives an attempt up after connect_timeout", gives_an_attempt_up_after_connect_timeout},
     {"tries again later and later, by chance", tries_again_later_and_later_by_chance},
     {"closing is bounded on a frozen server", closing_is_bounded_on_a_frozen_server},
+    {"closing ends a session that was just given up", closing_ends_a_session_that_was_just_given_up},
     {"closing waits for no end of a session", closing_waits_for_no_end_of_a_session},
 };
 SPEC_MAIN(cases)
