@@ -77,19 +77,16 @@ static void look(zk_step *step, const char *path, stat_completion_t done) {
     op->txn->looking++;
 }
 
-bool zk_written_before(const zk_step *step) {
-    const zk_op *op = step->op;
-    for (zk_key *key = zk_table_find(&op->conn->writing, step->path); key; key = zk_table_next(key)) {
-        const zk_step *other = mw_container(key, zk_step, key);
-        if (other->op != op && other->op->number < op->number)
+bool zk_written_before(const zk_op *op, const char *path) {
+    for (zk_key *key = zk_table_find(&op->conn->writing, path); key; key = zk_table_next(key))
+        if (mw_container(key, zk_step, key)->op->number < op->number)
             return true;
-    }
     return false;
 }
 
 static bool must_wait(const zk_op *op) {
     for (size_t i = 0; i < op->txn->count; i++)
-        if (op->request->writes[i].kind == MW_PUT && zk_written_before(&op->txn->steps[i]))
+        if (op->request->writes[i].kind == MW_PUT && zk_written_before(op, op->txn->steps[i].path))
             return true;
     return false;
 }

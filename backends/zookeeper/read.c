@@ -106,6 +106,16 @@ bool zk_cancel(mw_conn *conn, mw_request *request) {
     return unsent;
 }
 
+static bool is_ready(zk_op *op) {
+    char path[ZK_PATH_MAX];
+    if (op->request->kind == MW_WRITE)
+        return zk_txn_ready(op);
+    if (op->request->kind != MW_READ_GET && op->request->kind != MW_READ_STAT)
+        return true;
+    zk_path(op->conn, op->request->path, path);
+    return !zk_written_before(op, path);
+}
+
 static int send_one(zk_op *op) {
     if (op->request->kind == MW_WRITE)
         return zk_txn_send(op);
@@ -114,7 +124,8 @@ static int send_one(zk_op *op) {
     return zk_read_send(op);
 }
 
-/* In order of submission: a write that still has to look before it is sent holds back what came after it. */
+/* In order of submission: a write that still has to look before it is sent holds back what came after it, and so does a
+ * read of what is being written. */
 void zk_drain(mw_conn *conn) {
     while (conn->phase == ZK_UP && !conn->leave_by) {
         zk_batch_gather(conn);
@@ -124,7 +135,7 @@ void zk_drain(mw_conn *conn) {
         zk_op *op = mw_container(link, zk_op, link);
         if (conn->batch && op != conn->batch)
             return;
-        if (op->request->kind == MW_WRITE && !zk_txn_ready(op))
+        if (!is_ready(op))
             return;
         zk_op_move(op, &conn->sent);
         op->sent_at = mw_host_now(conn->host);

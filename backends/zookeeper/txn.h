@@ -49,9 +49,6 @@ struct zk_txn {
 
 /* look.c: ask what must be known; txn->looking counts the answers to come, txn->blocked means that it is too early. */
 void zk_look_around(zk_op *op);
-/* Is a write of ours to this path before it, sent or not? A put can only look after that; and the node that it left is
- * no proof of this one. */
-bool zk_written_before(const zk_step *step);
 mw_session_id zk_wanted_owner(const zk_op *op, const mw_write *write);
 
 /* Report success: `revision` is the transaction's zxid. */

@@ -226,7 +226,7 @@ int zk_txn_send(zk_op *op) {
         return ZBADVERSION;
     }
     const mw_write *write = op->request->writes;
-    txn->single = write->ephemeral && lone_create(op) && !zk_written_before(txn->steps);
+    txn->single = write->ephemeral && lone_create(op) && !zk_written_before(op, txn->steps->path);
     bool alone = txn->single || (conn->unmarked && lone_create(op));
     txn->zxid_before = conn->zxid;
     txn->attempts++;

@@ -285,6 +285,9 @@ int zk_walk_start(zk_op *op);
 void zk_walk_more(zk_walk *walk);
 void zk_walk_free(zk_walk *walk);
 
+/* Is a write of ours to this path, sent or not, before `op`? A put can only look after it, and the node that it leaves
+ * is no proof of a lost create. It may go again, so a read of this path waits for its answer. */
+bool zk_written_before(const zk_op *op, const char *path);
 int zk_txn_prepare(zk_op *op, mw_error *err); /* 0 or MW_E* */
 bool zk_txn_ready(zk_op *op);
 int zk_txn_send(zk_op *op); /* 0 or an rc of the client */

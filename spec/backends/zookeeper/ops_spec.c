@@ -151,6 +151,29 @@ static void keeps_the_order_of_submission(void) {
     rig_close(&r);
 }
 
+/* The put trusts what it wrote last; another wrote since, so it is refused, looks, and goes again. */
+static void a_read_waits_for_the_put_before_it(void) {
+    rig r, other;
+    ask a, put, get;
+    rig_open(&r);
+    rig_open_with(&other, r.host, rig_servers(), RIG_TIMEOUT_MS);
+    CHECK_INT(rig_write(&r, &a, MW_PUT, "/ops/contested", "1", 0, false), MW_OK);
+    CHECK_INT(rig_write(&other, &a, MW_PUT, "/ops/contested", "2", 0, false), MW_OK);
+    memset(&put, 0, sizeof put);
+    memset(&get, 0, sizeof get);
+    ask_write(&put, MW_PUT, "/ops/contested", "3", 0, false);
+    get.request.kind = MW_READ_GET;
+    get.request.path = mw_str_of("/ops/contested");
+    ask_start(&r, &put);
+    ask_start(&r, &get);
+    CHECK_INT(ask_wait(&r, &get), MW_OK);
+    CHECK_TEXT(get.entries[0].value, "3");
+    CHECK_INT(ask_wait(&r, &put), MW_OK);
+    rig_end(&other);
+    rig_clear(&r, "/ops");
+    rig_close(&r);
+}
+
 static void refuses_what_no_packet_holds(void) {
     rig r;
     ask a;
@@ -260,6 +283,7 @@ static const spec_case cases[] = {
     {"writes all or nothing", writes_all_or_nothing},
     {"lists without its own marks", lists_without_its_own_marks},
     {"keeps the order of submission", keeps_the_order_of_submission},
+    {"a read waits for the put before it", a_read_waits_for_the_put_before_it},
     {"refuses what no packet holds", refuses_what_no_packet_holds},
     {"creates the chroot and stays in it", creates_the_chroot_and_stays_in_it},
     {"reads a queue over the wrap of its sequence", reads_a_queue_over_the_wrap_of_its_sequence},
