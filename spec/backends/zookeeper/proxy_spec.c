@@ -134,6 +134,24 @@ static void a_lost_put_has_its_own_version(void) {
     scene_end(&s);
 }
 
+/* It was sent without a guard, and nobody wrote since: what stands there is what it left. */
+static void a_lost_set_has_its_own_version(void) {
+    static scene s;
+    mw_error err;
+    scene_begin(&s, LONG);
+    version_seen first = put(&s.near, "1"), lost = {.status = 1};
+    mw_call call = {.done = versioned, .arg = &lost};
+    proxy_tell(&s.proxy, "drop-reply 1 %d", MULTI);
+    CHECK_INT(mw_set(s.near.registry, mw_str_of("/other/contested"), mw_str_of("2"), MW_VERSION_ANY, &call, NULL, &err),
+              MW_OK);
+    CHECK(world_until(&s.world, is_versioned, &lost));
+    CHECK_INT(lost.status, MW_OK);
+    CHECK_INT(lost.version, first.version + 1);
+    CHECK_INT(lost.created, first.created);
+    CHECK_INT(proxy_stat(&s.proxy, "dropped"), 1);
+    scene_end(&s);
+}
+
 /* A new session's first mark: it is there when it is made again. */
 static void a_lost_greeting_is_repeated(void) {
     static scene s;
@@ -334,6 +352,7 @@ static const spec_case cases[] = {
     {"a txn whose reply is lost is found", a_lost_txn_is_found},
     {"a put whose reply is lost has its own version", a_lost_put_has_its_own_version},
     {"a lock whose reply is lost is one place in the queue", a_lost_lock_is_one_place_in_the_queue},
+    {"a set whose reply is lost has its own version", a_lost_set_has_its_own_version},
     {"a greeting whose reply is lost is repeated", a_lost_greeting_is_repeated},
     {"what no packet holds is not sent", what_no_packet_holds_is_not_sent},
     {"a break among many writes", a_break_among_many_writes},
