@@ -170,7 +170,7 @@ void zk_feed_fail(zk_feed *f, int rc, const char *path) {
 void zk_feed_start(zk_feed *f) {
     char path[ZK_PATH_MAX];
     drop_nodes(f, false);
-    f->begun = f->synced = f->waiting_root = false;
+    f->begun = f->synced = false;
     zk_path(f->conn, f->feed->path, path);
     f->root = zk_node_add(f, NULL, path);
     if (f->root)

@@ -32,7 +32,7 @@ struct zk_feed {
     size_t bytes;    /* of watched paths */
     size_t busy;     /* nodes that want or await a read, and the search for a revision */
     unsigned inside; /* callbacks and loops under way: it must not be freed now */
-    bool begun, synced, broken, climbing, waiting_root;
+    bool begun, synced, broken, climbing;
     char climb[ZK_PATH_MAX]; /* the ancestor asked for the revision of a deletion */
 };
 

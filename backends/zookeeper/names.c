@@ -98,7 +98,6 @@ static void arrived(zk_thread *thread) {
     if (*job->error)
         zk_log(conn, MW_LOG_WARN, "%s", job->error); /* of one, when others are known */
     if (!conn->addresses) {
-        zk_fail(&conn->why, MW_EDISCONNECTED, "zookeeper: %s", job->error);
         zk_retry(conn);
     } else if (conn->zh) {
         conn->inside++;

@@ -155,7 +155,7 @@ void zk_session_up(mw_conn *conn) {
                (unsigned long long)(info.timeout / MW_MS), (unsigned long long)(conn->options.session_timeout / MW_MS));
     conn->announced = conn->up_told = true;
     conn->phase = ZK_UP;
-    conn->probed = conn->renewed = mw_host_now(conn->host);
+    conn->probed = mw_host_now(conn->host);
     conn->probe_writes = true;
     /* The handshake itself passed the leader, which starts the session's time anew. */
     conn->events->confirmed(conn->events_arg, conn->connect_sent);
@@ -179,7 +179,6 @@ void zk_session_suspend(mw_conn *conn) {
     zk_requests_suspend(conn);
     mw_error why;
     zk_fail(&why, MW_EDISCONNECTED, "zookeeper: connection to %s lost", zoo_get_current_server(conn->zh));
-    conn->why = why;
     conn->events->disconnected(conn->events_arg, &why);
 }
 

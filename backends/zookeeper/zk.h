@@ -83,7 +83,6 @@ struct mw_conn {
     bool up_told, expired, refused, abandoned;
     mw_time connect_began, connect_sent, up_since, retry_at, close_by;
     unsigned failures;
-    mw_error why;
 
     unsigned outstanding; /* requests without an answer */
     mw_time last_heard, busy_since;
@@ -92,7 +91,7 @@ struct mw_conn {
     bool announced; /* `connected` was reported for this session */
     bool unmarked;  /* no right to write marks: renewals use sync, lost writes stay unknown */
     unsigned greetings;
-    mw_time probed, renewed;
+    mw_time probed;
     bool probe_writes;
     mw_time sends[ZK_SENDS]; /* ring, newest at send_last */
     size_t send_last;
