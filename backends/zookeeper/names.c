@@ -92,17 +92,18 @@ static void arrived(zk_thread *thread) {
     zk_names_job *job = mw_container(thread, zk_names_job, thread);
     mw_conn *conn = job->conn;
     conn->names = NULL;
-    free(conn->addresses);
-    conn->addresses = job->addresses;
-    job->addresses = NULL;
     if (*job->error)
         zk_log(conn, MW_LOG_WARN, "%s", job->error); /* of one, when others are known */
-    if (!conn->addresses) {
-        zk_retry(conn);
-    } else if (conn->zh) {
+    if (job->addresses) {
+        free(conn->addresses);
+        conn->addresses = job->addresses;
+        job->addresses = NULL;
         conn->inside++;
-        (void)zoo_set_servers(conn->zh, conn->addresses);
+        if (conn->zh)
+            (void)zoo_set_servers(conn->zh, conn->addresses);
         conn->inside--;
+    } else if (!conn->addresses) {
+        zk_retry(conn);
     }
     zk_kick(conn);
     job_free(job);

@@ -79,7 +79,7 @@ typedef int lookup_fn(const char *, const char *, const struct addrinfo *, struc
 
 static atomic_int slow_lookups;
 static sem_t slow_answer;
-static atomic_int moved_lookups;
+static atomic_int moved_lookups, once_lookups;
 
 /* In the place of the system's, for the backend, too: a name server that takes its time, and one that changes its mind.
  */
@@ -93,6 +93,11 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
     }
     if (strcmp(node, "moved.invalid") == 0)
         node = atomic_fetch_add(&moved_lookups, 1) == 0 ? "127.0.0.2" : "127.0.0.1";
+    if (strcmp(node, "once.invalid") == 0) {
+        if (atomic_fetch_add(&once_lookups, 1) > 0)
+            return EAI_AGAIN;
+        node = "127.0.0.1";
+    }
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     return real(node, service, hints, ret_found);
 }
@@ -119,6 +124,21 @@ static void looks_again_where_a_name_has_moved(void) {
     snprintf(servers, sizeof servers, "moved.invalid:%d", atoi(strchr(rig_servers(), ':') + 1));
     rig_open_with(&r, rig_host(), servers, RIG_TIMEOUT_MS);
     CHECK_INT(atomic_load(&moved_lookups), 2);
+    rig_close(&r);
+}
+
+/* Servers and name server are gone for a while, the servers come back first. */
+static void keeps_the_addresses_that_it_knew(void) {
+    rig r;
+    char servers[64];
+    snprintf(servers, sizeof servers, "once.invalid:%d", atoi(strchr(rig_servers(), ':') + 1));
+    rig_open_with(&r, rig_host(), servers, RIG_TIMEOUT_MS);
+    CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1"), 0);
+    RIG_UNTIL(&r, atomic_load(&once_lookups) > 1);
+    r.backend->expire(r.conn); /* the core's deadline */
+    RIG_UNTIL(&r, r.expired == 1);
+    CHECK_INT(system("$ZK_CTL up $ZK_DIR 1 && $ZK_CTL wait $ZK_DIR"), 0);
+    RIG_UNTIL(&r, r.connected == 2);
     rig_close(&r);
 }
 
@@ -311,6 +331,7 @@ static const spec_case cases[] = {
     {"a renewal counts from before it", a_renewal_counts_from_before_it},
     {"looks names up off the loop", looks_names_up_off_the_loop},
     {"looks again where a name has moved", looks_again_where_a_name_has_moved},
+    {"keeps the addresses that it knew", keeps_the_addresses_that_it_knew},
     {"closing waits for no name", closing_waits_for_no_name},
     {"counts on the timeout that the server grants", counts_on_the_timeout_that_the_server_grants},
     {"gives an attempt up after connect_timeout", gives_an_attempt_up_after_connect_timeout},
