@@ -344,27 +344,6 @@ static void a_lost_request_goes_again(void) {
     scene_end(&s);
 }
 
-/* The node that the first made is no proof of the second. */
-static void two_lost_creates_of_one_path(void) {
-    static scene s;
-    one first, second;
-    scene_begin(&s);
-    proxy_tell(&s.proxy, "swallow");
-    int before = transactions(&s.near);
-    create(&s.near, &first, mw_str_of(""), true, "/b/twice");
-    let_it_leave(&s.near, before);
-    create(&s.near, &second, mw_str_of(""), true, "/b/twice");
-    let_it_leave(&s.near, before + 1);
-    for (int tries = 0; read_now(&s.far, "/b/twice") != MW_OK; tries++)
-        CHECK(tries < 10000);
-    proxy_tell(&s.proxy, "reset");
-    await(&s.near, &first, 1);
-    await(&s.near, &second, 1);
-    CHECK_INT(first.status, MW_OK);
-    CHECK_INT(second.status, MW_EEXISTS);
-    scene_end(&s);
-}
-
 static void closed(void *arg) {
     ++*(int *)arg;
 }
@@ -405,7 +384,6 @@ static const spec_case cases[] = {
     {"a lost reply is found for all", a_lost_reply_is_found_for_all},
     {"a lost refusal is found for all", a_lost_refusal_is_found_for_all},
     {"a lost request goes again", a_lost_request_goes_again},
-    {"two lost creates of one path", two_lost_creates_of_one_path},
     {"closing ends each once", closing_ends_each_once},
 };
 SPEC_MAIN(cases)
