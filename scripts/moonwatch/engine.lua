@@ -22,7 +22,9 @@ local log = journal.log
 --- The registry, as soon as there is one. Raises when there never will be.
 function Engine:await_registry()
     while not self.registry do
-        if self.failure or self.state == "closed" then
+        if self.chooser == coroutine.running() then
+            error("there is no registry yet: this function of mw.backend chooses it", 3)
+        elseif self.failure or self.state == "closed" then
             error(self.failure or core.error("closed", "the engine is closed"), 0)
         end
         self.opened:wait()
@@ -120,13 +122,17 @@ function Engine:choose()
     if type(choice) == "table" then
         return from_list(self.config, choice)
     end
-    local name, more = choice(self.api.config, function(wanted)
+    self.chooser = coroutine.running()
+    local fine, name, more = xpcall(choice, startup.traceback, self.api.config, function(wanted)
         if type(wanted) ~= "string" then
             error("bad argument 'name' to 'probe': string expected, got " .. type(wanted), 2)
         end
         return self:probe(wanted)
     end)
-    if type(name) ~= "string" then
+    self.chooser = nil
+    if not fine then
+        return nil, type(name) == "string" and core.error("invalid", name) or name
+    elseif type(name) ~= "string" then
         return nil, core.error("invalid", "mw.backend: the function returned no name of a backend")
     elseif more ~= nil and type(more) ~= "table" then
         return nil, core.error("invalid", "mw.backend: the function returned options that are no table")
@@ -182,10 +188,9 @@ function Engine:start(files)
     local ok, err = self:run_scripts(files)
     local options
     if ok then
-        ok, options, err = pcall(self.choose, self)
-        err = not ok and options or err
+        options, err = self:choose()
     end
-    if ok and options then
+    if options then
         local raised
         ok, raised, err = pcall(open, self, options)
         if not ok then -- options that a script chose and that nobody knows

@@ -26,7 +26,8 @@ local function presentable(err)
     return plain and ("(error object is a %s value)"):format(type(err)) or text
 end
 
-local function traceback(err)
+--- The message handler of what scripts run: an error of ours, or a text that says where.
+function M.traceback(err)
     if type(err) ~= "string" then
         return presentable(err)
     end
@@ -66,7 +67,7 @@ function M.run(engine, source, name, ended)
     end
     script.task = core.spawn_apart(function()
         script.started = true
-        local ok, err = xpcall(chunk, traceback, name)
+        local ok, err = xpcall(chunk, M.traceback, name)
         over(ok, err)
         if ok then
             core.sleep(math.huge) -- the home of what it spawned
