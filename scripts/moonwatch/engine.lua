@@ -179,6 +179,13 @@ local function open(self, options)
     return connected, not connected and (self.stop_error or err) or nil -- the listener has heard it first
 end
 
+-- The start is over: `state`, unless the end began in the middle of it.
+local function started(self, state)
+    if self.state == "starting" then
+        self.state = state
+    end
+end
+
 --- Run the scripts, choose the backend, open the registry: true, or nil, err. In a task.
 function Engine:start(files)
     self.state = "starting"
@@ -200,11 +207,11 @@ function Engine:start(files)
     end
     if not ok or not options or self.script_failure then
         self.failure = self.script_failure or err
-        self.state = "failed"
+        started(self, "failed")
         self.opened:open()
         return nil, self.failure
     end
-    self.state = "open"
+    started(self, "open")
     return true
 end
 

@@ -97,6 +97,16 @@ describe("moonwatch run", function()
         assert.equal(1, #assert(registry:sessions()))
     end)
 
+    it("takes no script for failed when it is told to end while the backend is chosen", function()
+        write("application.yaml", "registry: {type: memory}\n")
+        write("a.lua", "mw.backend(function() print 'ready' mw.sleep(1000) end) mw.registry:get '/a'")
+        local process = start "run a.lua"
+        process.says "ready"
+        process.signal "TERM"
+        assert.equal(0, process.code())
+        assert.is_nil(read("err"):find("error", 1, true), read "err")
+    end)
+
     it("ends its predecessor's session after a crash, with the identity file", function()
         write("application.yaml", "registry: {sqlite: {path: r.db, session_timeout: 60s}}\nnode: {identity: id}\n")
         write("a.lua", "n = assert(mw.node { role = 'web', address = 'h:1', incarnation = 'same' }) print 'ready'")
