@@ -135,7 +135,7 @@ describe("moonwatch run", function()
     end)
 
     -- Some 10^30 ways to fail, all in one call of C, where no budget reaches it.
-    local stuck = "print 'ready' mw.sleep '1ms' print(('a'):rep(99999):find(('.-'):rep(30) .. 'b'))"
+    local stuck = "mw.sleep '1ms' print 'ready' print(('a'):rep(99999):find(('.-'):rep(30) .. 'b'))"
 
     it("ends within its bound though a script is inside one call of C", function()
         write("application.yaml", "registry: {type: memory}\nstop_timeout: 50ms\ntask_budget: 50ms\n")
