@@ -15,7 +15,7 @@ int mw__lua_bad_argument(lua_State *L, const char *function, const char *name, c
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return luaL_error(L, "bad argument '%s' to '%s': %s", name, function, text);
+    mw__lua_raise(L, "bad argument '%s' to '%s': %s", name, function, text);
 }
 
 int mw__lua_wrong_type(lua_State *L, const char *function, const char *name, const char *expected, int index) {

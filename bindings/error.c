@@ -15,15 +15,57 @@ static const struct {
 #undef STATUS
 };
 
+/* Its address names, in the state's registry, the folder of the library's own Lua files. */
+static const char folder_key = 0;
+
+/* library(folder): frames of files in it are of no use to who reads the error of a script. */
+static int core_library(lua_State *L) {
+    (void)luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &folder_key);
+    return 0;
+}
+
+/* Borrowed from the registry; "" = not known. */
+static const char *library_folder(lua_State *L) {
+    const char *folder = lua_rawgetp(L, LUA_REGISTRYINDEX, &folder_key) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    lua_pop(L, 1);
+    return folder;
+}
+
+/* Whether the frame is of one of the library's own Lua files. */
+static bool is_ours(const lua_Debug *ar, const char *library) {
+    return *library && strncmp(ar->source, library, strlen(library)) == 0;
+}
+
+/* "a.lua:3: ", of the innermost line that is not the library's own: there the mistake is. Where all are, that of the
+ * caller, as luaL_where has it. */
+static void push_where(lua_State *L) {
+    const char *library = library_folder(L);
+    lua_Debug ar;
+    for (int level = 1; lua_getstack(L, level, &ar); level++) {
+        if (lua_getinfo(L, "Sl", &ar) && ar.currentline > 0 && !is_ours(&ar, library)) {
+            (void)lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+            return;
+        }
+    }
+    luaL_where(L, 1);
+}
+
 _Noreturn void mw__lua_raise(lua_State *L, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    luaL_where(L, 1);
+    push_where(L);
     (void)lua_pushvfstring(L, format, args);
     va_end(args);
     lua_concat(L, 2);
     (void)lua_error(L);
     abort(); /* lua_error does not come back */
+}
+
+/* misuse(text): raises it, with the line of the script that called the library. */
+static int core_misuse(lua_State *L) {
+    mw__lua_raise(L, "%s", luaL_checkstring(L, 1));
 }
 
 void mw__lua_push_error(lua_State *L, int status, const char *message, mw_str path, const char *backend) {
@@ -110,24 +152,6 @@ static int error_tostring(lua_State *L) {
     return 1;
 }
 
-/* Its address names, in the state's registry, the folder of the library's own Lua files. */
-static const char folder_key = 0;
-
-/* library(folder): frames of files in it are of no use to who reads the error of a script. */
-static int core_library(lua_State *L) {
-    (void)luaL_checkstring(L, 1);
-    lua_settop(L, 1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &folder_key);
-    return 0;
-}
-
-/* Borrowed from the registry; "" = not known. */
-static const char *library_folder(lua_State *L) {
-    const char *folder = lua_rawgetp(L, LUA_REGISTRYINDEX, &folder_key) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    lua_pop(L, 1);
-    return folder;
-}
-
 /* The Lua frames from level 1 on, innermost first, without the library's: " < a.lua:3 < b.lua:7". */
 static void push_frames(lua_State *L, const char *already) {
     const char *library = library_folder(L);
@@ -138,7 +162,7 @@ static void push_frames(lua_State *L, const char *already) {
     for (int level = 1; shown < 6 && lua_getstack(L, level, &ar); level++) {
         if (!lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0)
             continue;
-        if (*library && strncmp(ar.source, library, strlen(library)) == 0)
+        if (is_ours(&ar, library))
             continue;
         char where[LUA_IDSIZE + 24];
         (void)snprintf(where, sizeof where, "%s:%d", ar.short_src, ar.currentline);
@@ -185,4 +209,6 @@ void mw__lua_error_open(lua_State *L) {
     lua_setfield(L, -2, "error");
     lua_pushcfunction(L, core_library);
     lua_setfield(L, -2, "library");
+    lua_pushcfunction(L, core_misuse);
+    lua_setfield(L, -2, "misuse");
 }

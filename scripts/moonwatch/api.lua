@@ -1,4 +1,5 @@
 --- What startup scripts see as `mw`: the library, and the engine's own registry, nodes and reactions.
+local core = require "moonwatch.core"
 local journal = require "moonwatch.journal"
 local library = require "moonwatch"
 local reactions = require "moonwatch.reactions"
@@ -20,7 +21,7 @@ local function registry_proxy(engine)
                 local registry = engine:await_registry()
                 local found = registry[name]
                 if type(found) ~= "function" then
-                    error(("a registry has no method '%s'"):format(tostring(name)), 2)
+                    core.misuse(("a registry has no method '%s'"):format(tostring(name)))
                 end
                 return found(registry, ...)
             end
@@ -36,17 +37,17 @@ local function choose(engine, choice)
         choice, kind = { choice }, "table"
     end
     if kind ~= "function" and not (kind == "table" and #choice > 0) then
-        error("bad argument 'choice' to 'backend': a list of names or a function expected, got " .. kind, 3)
+        core.misuse("bad argument 'choice' to 'backend': a list of names or a function expected, got " .. kind)
     end
     for _, name in ipairs(kind == "table" and choice or {}) do
         if type(name) ~= "string" then
-            error("bad argument 'choice' to 'backend': a name is a string, got " .. type(name), 3)
+            core.misuse("bad argument 'choice' to 'backend': a name is a string, got " .. type(name))
         end
     end
     if engine.registry or engine.state ~= "new" and engine.state ~= "starting" then
-        error("mw.backend: the backend is chosen already; call it before the script first waits", 3)
+        core.misuse "mw.backend: the backend is chosen already; call it before the script first waits"
     elseif engine.choice then
-        error("mw.backend: another script has chosen already", 3)
+        core.misuse "mw.backend: another script has chosen already"
     end
     engine.choice = choice
 end

@@ -23,7 +23,7 @@ local log = journal.log
 function Engine:await_registry()
     while not self.registry do
         if self.chooser == coroutine.running() then
-            error("there is no registry yet: this function of mw.backend chooses it", 3)
+            core.misuse "there is no registry yet: this function of mw.backend chooses it"
         elseif self.failure or self.state == "closed" then
             error(self.failure or core.error("closed", "the engine is closed"), 0)
         end
@@ -125,7 +125,7 @@ function Engine:choose()
     self.chooser = coroutine.running()
     local fine, name, more = xpcall(choice, startup.traceback, self.api.config, function(wanted)
         if type(wanted) ~= "string" then
-            error("bad argument 'name' to 'probe': string expected, got " .. type(wanted), 2)
+            core.misuse("bad argument 'name' to 'probe': string expected, got " .. type(wanted))
         end
         return self:probe(wanted)
     end)

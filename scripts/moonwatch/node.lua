@@ -103,14 +103,14 @@ end
 --- Change `weight` or `meta`; written at once.
 function NodeRegistration:update(fields)
     if type(fields) ~= "table" then
-        error("bad argument 'fields' to 'update': table expected, got " .. type(fields), 2)
+        core.misuse("bad argument 'fields' to 'update': table expected, got " .. type(fields))
     end
     for name, value in pairs(fields) do
         local kind = ({ weight = "number", meta = "table" })[name]
         if not kind then
-            error(("bad argument 'fields' to 'update': '%s' cannot change"):format(tostring(name)), 2)
+            core.misuse(("bad argument 'fields' to 'update': '%s' cannot change"):format(tostring(name)))
         elseif type(value) ~= kind then
-            error(("bad argument 'fields' to 'update': %s: %s expected"):format(name, kind), 2)
+            core.misuse(("bad argument 'fields' to 'update': %s: %s expected"):format(name, kind))
         end
         self.node[name] = value
     end
@@ -136,7 +136,7 @@ local types = {
 
 local function check(options)
     if type(options) ~= "table" then
-        error("bad argument 'options' to 'node': table expected, got " .. type(options), 4)
+        core.misuse("bad argument 'options' to 'node': table expected, got " .. type(options))
     end
     local known = { "period", "timeout" }
     for name in pairs(types) do
@@ -144,10 +144,10 @@ local function check(options)
     end
     for name, value in pairs(options) do
         if types[name] and type(value) ~= types[name] then
-            error(("bad argument '%s' to 'node': %s expected, got %s"):format(name, types[name], type(value)), 4)
+            core.misuse(("bad argument '%s' to 'node': %s expected, got %s"):format(name, types[name], type(value)))
         elseif not types[name] and name ~= "period" and name ~= "timeout" then
             local hint = require("moonwatch.suggest").hint(tostring(name), known)
-            error(("bad argument 'options' to 'node': unknown option '%s'%s"):format(tostring(name), hint), 4)
+            core.misuse(("bad argument 'options' to 'node': unknown option '%s'%s"):format(tostring(name), hint))
         end
     end
 end
@@ -167,11 +167,11 @@ local function describe(options, configured)
         status = "normal",
     }
     if not node.role then
-        error("bad argument 'role' to 'node': string expected, got nil", 4)
+        core.misuse "bad argument 'role' to 'node': string expected, got nil"
     end
     for _, name in ipairs { "role", "id", "address", "incarnation" } do
         if node[name] == "" or node[name]:find "[/%c]" then
-            error(("bad argument '%s' to 'node': not empty, and no '/' expected"):format(name), 4)
+            core.misuse(("bad argument '%s' to 'node': not empty, and no '/' expected"):format(name))
         end
     end
     node.key = M.key(node)
@@ -244,7 +244,7 @@ end
 --- mw.nodes: nodes alive, sorted by key; without a role, all. Records that cannot be read are left out, and logged.
 function M.list(registry, role)
     if role ~= nil and type(role) ~= "string" then
-        error("bad argument 'role' to 'nodes': string expected, got " .. type(role), 3)
+        core.misuse("bad argument 'role' to 'nodes': string expected, got " .. type(role))
     end
     local entries, err = registry:list(role and M.root .. "/" .. role or M.root)
     if not entries then

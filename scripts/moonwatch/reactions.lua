@@ -78,8 +78,8 @@ function M.attach(engine, registry)
     end
 end
 
-local function bad(name, what, level)
-    error(("bad argument '%s' to 'on': %s"):format(name, what), level)
+local function bad(name, what)
+    core.misuse(("bad argument '%s' to 'on': %s"):format(name, what))
 end
 
 --- mw.on(kind, pattern, [options,] reaction)
@@ -89,17 +89,14 @@ function M.on(engine, kind, text, options, reaction)
     end
     if not kinds[kind] then
         local hint = require("moonwatch.suggest").hint(tostring(kind), names)
-        bad("kind", ("one of %s expected, got '%s'%s"):format(table.concat(names, ", "), tostring(kind), hint), 3)
+        bad("kind", ("one of %s expected, got '%s'%s"):format(table.concat(names, ", "), tostring(kind), hint))
     elseif type(reaction) ~= "function" then
-        bad("reaction", "function expected, got " .. type(reaction), 3)
+        bad("reaction", "function expected, got " .. type(reaction))
     end
-    local fine, complaint = pcall(core.subscribe_options, options, "on")
-    if not fine then
-        error(complaint, 3)
-    end
+    core.subscribe_options(options, "on")
     local compiled, err = pattern.compile(text)
     if not compiled then
-        bad("pattern", err, 3)
+        bad("pattern", err)
     end
     local asked = { depth = compiled.depth }
     for key, value in pairs(options or {}) do
@@ -121,7 +118,7 @@ end
 --- mw.on_connection(reaction)
 function M.on_connection(engine, reaction)
     if type(reaction) ~= "function" then
-        error("bad argument 'reaction' to 'on_connection': function expected, got " .. type(reaction), 3)
+        core.misuse("bad argument 'reaction' to 'on_connection': function expected, got " .. type(reaction))
     end
     return deferred(engine, {
         subscribe = function(registry)

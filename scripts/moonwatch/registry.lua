@@ -8,13 +8,13 @@ local M = {}
 
 local Registry = core.classes["moonwatch.Registry"]
 
-local function bad(name, what, text, level)
-    error(("bad argument '%s' to '%s': %s"):format(name, what, text), (level or 2) + 1)
+local function bad(name, what, text)
+    core.misuse(("bad argument '%s' to '%s': %s"):format(name, what, text))
 end
 
 local function check_type(value, name, what, expected)
     if type(value) ~= expected then
-        bad(name, what, ("%s expected, got %s"):format(expected, type(value)), 3)
+        bad(name, what, ("%s expected, got %s"):format(expected, type(value)))
     end
 end
 
@@ -29,22 +29,22 @@ local function as_text(key, value, requirement)
         return tostring(math.ceil(core.seconds(value, "open", key) * 1000))
     elseif kind == "size" then
         local bytes, err = size.parse(value)
-        return bytes and tostring(bytes) or bad(key, "open", err, 4)
+        return bytes and tostring(bytes) or bad(key, "open", err)
     elseif kind == "boolean" then
         return type(value) == "boolean" and tostring(value)
-            or bad(key, "open", "boolean expected, got " .. type(value), 4)
+            or bad(key, "open", "boolean expected, got " .. type(value))
     elseif kind == "integer" then
         return math.type(value) == "integer" and tostring(value)
-            or bad(key, "open", "integer expected, got " .. type(value), 4)
+            or bad(key, "open", "integer expected, got " .. type(value))
     elseif type(value) == "table" then
         for i, item in ipairs(value) do
             if type(item) ~= "string" then
-                bad(key, "open", ("texts expected, item %d is a %s"):format(i, type(item)), 4)
+                bad(key, "open", ("texts expected, item %d is a %s"):format(i, type(item)))
             end
         end
         return table.concat(value, ",")
     elseif type(value) ~= "string" then
-        bad(key, "open", "string expected, got " .. type(value), 4)
+        bad(key, "open", "string expected, got " .. type(value))
     end
     return value
 end
@@ -68,13 +68,13 @@ end
 
 local function unknown(key, settings)
     if type(key) ~= "string" then
-        bad("options", "open", ("names expected as keys, got a %s"):format(type(key)), 4)
+        bad("options", "open", ("names expected as keys, got a %s"):format(type(key)))
     end
     local known = table.move(own, 1, #own, 1, {})
     for name in pairs(settings) do
         known[#known + 1] = name
     end
-    bad("options", "open", ("unknown option '%s'%s"):format(key, suggest.hint(key, known)), 4)
+    bad("options", "open", ("unknown option '%s'%s"):format(key, suggest.hint(key, known)))
 end
 
 --- The backend's own settings among the options, as texts.
@@ -93,7 +93,7 @@ local function translate(options, settings)
     end
     for name, requirement in pairs(settings) do
         if requirement.required and not texts[requirement.key] then
-            bad(name, "open", ("required: %s"):format(requirement.help), 3)
+            bad(name, "open", ("required: %s"):format(requirement.help))
         end
     end
     return texts
@@ -111,12 +111,12 @@ local function backend_of(options)
     if server == nil and type(options.backend) == "userdata" then
         server = options.backend
     elseif server ~= nil and options.backend ~= nil and options.backend ~= "memory" then
-        bad("backend", "open", "'server' is for the memory backend", 3)
+        bad("backend", "open", "'server' is for the memory backend")
     end
     if server == nil then
         check_type(options.backend, "backend", "open", "string")
     elseif core.class_of(server) ~= "moonwatch.MemoryServer" then
-        bad("server", "open", "a memory server expected, got " .. type(server), 3)
+        bad("server", "open", "a memory server expected, got " .. type(server))
     end
     return server or options.backend
 end
@@ -168,7 +168,7 @@ local function check_options(options, what, known, callback)
             found = found or name == key
         end
         if not found then
-            bad("options", what, ("unknown option '%s'%s"):format(tostring(key), suggest.hint(tostring(key), known)), 3)
+            bad("options", what, ("unknown option '%s'%s"):format(tostring(key), suggest.hint(tostring(key), known)))
         end
     end
     if options[callback] ~= nil then
@@ -186,7 +186,7 @@ local function as(what, fine, ...)
         error(err, 0)
     end
     local text = err:gsub("^[^:]*:%d+: ", ""):gsub("to '%w+'", ("to '%s'"):format(what), 1)
-    error(text, 3)
+    core.misuse(text)
 end
 
 --- The body runs as a child, so that a lock that is lost can cancel it wherever it waits; it has always ended before

@@ -47,7 +47,7 @@ local function local_modules(env, folder)
         if loaded[file] == nil then
             local chunk, err = loadfile(file, "t", env)
             if not chunk then
-                error(("module '%s' not found: none of ours, and %s"):format(name, err), 3)
+                error(("module '%s' not found: none of ours, and %s"):format(name, err), 2)
             end
             loaded[file] = true -- while it loads
             local value = chunk(name)

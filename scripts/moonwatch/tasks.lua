@@ -5,7 +5,7 @@ local M = {}
 
 local function check_body(body, name)
     if type(body) ~= "function" then
-        error(("bad argument 'body' to '%s': function expected, got %s"):format(name, type(body)), 3)
+        core.misuse(("bad argument 'body' to '%s': function expected, got %s"):format(name, type(body)))
     end
 end
 
@@ -39,7 +39,7 @@ function M.every(period, body)
     local seconds = core.seconds(period, "every", "period")
     check_body(body, "every")
     if seconds == 0 then
-        error("bad argument 'period' to 'every': more than 0 expected", 2)
+        core.misuse "bad argument 'period' to 'every': more than 0 expected"
     end
     return core.spawn(tick, seconds, body)
 end

@@ -238,6 +238,35 @@ describe("engine", function()
         core.limits { budget = 5 }
     end)
 
+    it("names the line of the script where an argument is wrong, and none of the library's", function()
+        for source, complaint in pairs {
+            ["mw.registry:get(5)"] = "'path' to 'get'",
+            ["mw.registry:put('/a', '', { ephemral = true })"] = "did you mean 'ephemeral'?",
+            ["mw.registry:nosuch()"] = "a registry has no method 'nosuch'",
+            ["mw.every('soon', print)"] = "'period' to 'every'",
+            ["mw.timeout('soon', print)"] = "'duration' to 'timeout'",
+            ["mw.on('added', '/a', { limt = 1 }, print)"] = "'options' to 'on'",
+            ["mw.on('added', 'a', print)"] = "'pattern' to 'on'",
+            ["mw.on_connection(5)"] = "'reaction' to 'on_connection'",
+            ["mw.guard('l', print)"] = "'path' to 'guard'",
+            ["mw.elect('/e', { record = 5 }, print)"] = "'record' to 'elect'",
+            ["mw.node { rol = 'x' }"] = "'options' to 'node'",
+            ["mw.node { role = 'a/b' }"] = "'role' to 'node'",
+            ["mw.nodes(5)"] = "'role' to 'nodes'",
+            ["mw.open { backend = 'memory', nosuch = 1 }"] = "'options' to 'open'",
+            ["require 'nosuch'"] = "module 'nosuch' not found",
+        } do
+            with({ ["a.lua"] = "function wrong()\n" .. source .. " -- no tail call\nend\n"
+                .. "function tail()\nreturn " .. source .. "\nend" }, function()
+                local _, err = pcall(call, "wrong")
+                assert.equal("a.lua:2: ", err:match "^%S+ ", err)
+                assert.truthy(err:find(complaint, 1, true), err)
+                _, err = pcall(call, "tail")
+                assert.is_nil(err:find("^[^ ]*/moonwatch/"), err)
+            end)
+        end
+    end)
+
     it("speaks of guard and elect where their arguments are wrong", function()
         with({ ["a.lua"] = "function try(name, ...) return pcall(mw[name], ...) end" }, function()
             for _, case in ipairs {
