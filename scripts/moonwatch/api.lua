@@ -6,8 +6,8 @@ local reactions = require "moonwatch.reactions"
 
 local M = {}
 
--- mw.registry: each method waits until there is a registry, then is that registry's.
-local function registry_proxy(engine)
+-- mw.registry: each method waits until there is a registry, then is that registry's; `note` sees what it returns.
+local function registry_proxy(engine, note)
     return setmetatable({}, {
         __name = "moonwatch.Registry",
         __tostring = function()
@@ -23,7 +23,7 @@ local function registry_proxy(engine)
                 if type(found) ~= "function" then
                     core.misuse(("a registry has no method '%s'"):format(tostring(name)))
                 end
-                return found(registry, ...)
+                return note(found(registry, ...))
             end
             rawset(proxy, name, method)
             return method
@@ -55,7 +55,7 @@ end
 ---@param engine moonwatch.Engine
 ---@return table mw
 function M.new(engine)
-    local mw = { registry = registry_proxy(engine), config = engine.config:view() }
+    local mw = { registry = registry_proxy(engine, function(...) return ... end), config = engine.config:view() }
 
     function mw.backend(choice)
         choose(engine, choice)
@@ -96,6 +96,39 @@ function M.new(engine)
     end
 
     return setmetatable(mw, { __index = library })
+end
+
+-- What begins something that lasts until it is closed.
+local lasting = { "on", "on_connection", "elect", "node" }
+
+--- What the script sees as `mw`: its own log, whose lines name it, and a note of what its top level begins, over what
+--- all of them share.
+---@param script table     `begun`: handles to close should it fail, `chose`: the backend
+function M.of_script(engine, script)
+    local function note(handle, ...)
+        if handle and script.state == "running" then
+            script.begun[handle] = true
+        end
+        return handle, ...
+    end
+    local function note_handle(handle, ...) -- not the entries that are read
+        if type(handle) == "userdata" then
+            note(handle)
+        end
+        return handle, ...
+    end
+    local mw = { log = require("moonwatch.logger").named((script.name:match "[^/]+$" or script.name):gsub("%c", "?")) }
+    mw.registry = registry_proxy(engine, note_handle)
+    for _, name in ipairs(lasting) do
+        mw[name] = function(...)
+            return note(engine.api[name](...))
+        end
+    end
+    function mw.backend(choice)
+        choose(engine, choice)
+        script.chose = true
+    end
+    return setmetatable(mw, { __index = engine.api, __newindex = engine.api })
 end
 
 return M

@@ -2,6 +2,7 @@
 local core = require "moonwatch.core"
 local config = require "moonwatch.config"
 local json = require "moonwatch.json"
+local startup = require "moonwatch.startup"
 
 local M = {}
 
@@ -46,13 +47,16 @@ function M.new()
     end
 
     local function loaded(load)
-        local ended, failure = core.gate(), nil
-        load(function(err)
-            failure = err
+        local ended, failure, failed = core.gate(), nil, nil
+        load(function(err, script)
+            failure, failed = err, script
             ended:open()
         end)
         ended:wait()
         if failure then
+            if failed then
+                startup.undo(get(), failed)
+            end
             invalid(failure)
         end
     end

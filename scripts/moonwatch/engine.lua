@@ -34,7 +34,7 @@ end
 
 -- ---- Scripts --------------------------------------------------------------------------------------------------------
 
---- Run `source` as script `name`; `ended(err)` is told when its top level has ended.
+--- Run `source` as script `name`; `ended(err, script)` is told when its top level has ended.
 function Engine:run_script(source, name, ended)
     return startup.run(self, source, name, ended)
 end
@@ -45,11 +45,14 @@ function Engine:load(file, ended)
 end
 
 -- A script that failed: skip it, or remember why the start cannot succeed.
-function Engine:script_failed(name, err)
+function Engine:script_failed(name, err, script)
     local text = tostring(err):find(name, 1, true) and tostring(err) or ("%s: %s"):format(name, err)
     log.error("%s", text)
     if self.config.on_script_error == "skip" then
         log.warn("%s is skipped (on_script_error: skip)", name)
+        if script then -- else it could not be read
+            startup.undo(self, script)
+        end
     elseif self.state == "new" or self.state == "starting" then
         self.script_failure = self.script_failure or core.error("invalid", text)
     else
@@ -60,9 +63,9 @@ end
 --- Run the top level of each file up to its first wait. The failure of one, if any.
 function Engine:run_scripts(files)
     for _, file in ipairs(files) do
-        local script = self:load(file, function(err)
+        local script = self:load(file, function(err, failed)
             if err then
-                self:script_failed(file, err)
+                self:script_failed(file, err, failed)
             end
         end)
         startup.await_first_wait(script)
@@ -250,8 +253,8 @@ end
 --- The global function `name` of the script loaded last that has one.
 function Engine:find(name)
     for i = #self.scripts, 1, -1 do
-        local env = self.scripts[i].env
-        local value = type(env) == "table" and rawget(env, name)
+        local script = self.scripts[i]
+        local value = script.state ~= "failed" and rawget(script.env, name)
         if type(value) == "function" then
             return value
         end
@@ -263,8 +266,8 @@ end
 ---@return moonwatch.Engine
 function M.new(config)
     local self = setmetatable({
-        config = config, state = "new", scripts = {}, deferred = {}, closers = {}, opened = core.gate(),
-        stopped = core.gate(),
+        config = config, state = "new", scripts = {}, deferred = {}, reactions = {}, closers = {},
+        opened = core.gate(), stopped = core.gate(),
     }, Engine)
     core.limits { budget = config.task_budget, memory = config.memory_limit }
     self.api = require("moonwatch.api").new(self)

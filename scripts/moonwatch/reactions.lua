@@ -29,6 +29,7 @@ Subscription.__index = Subscription
 
 function Subscription:close()
     self.closed = true
+    self.engine.reactions[self] = nil
     if self.inner then
         self.inner:close()
         self.inner = nil
@@ -60,6 +61,7 @@ end
 -- A subscription of `engine` that begins as soon as there is a registry.
 local function deferred(engine, self)
     self.engine = engine
+    engine.reactions[self] = true -- held as long as what it subscribes lives
     setmetatable(self, Subscription)
     if engine.registry then
         attach(self, engine.registry)

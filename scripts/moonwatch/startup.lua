@@ -40,29 +40,37 @@ function M.traceback(err)
     return table.concat(lines, "; ", 1, math.min(#lines, 6))
 end
 
--- What the script sees as `mw`: its own log, whose lines name it, over what all of them share.
-local function own_api(engine, name)
-    local log = require("moonwatch.logger").named((name:match "[^/]+$" or name):gsub("%c", "?"))
-    return setmetatable({ log = log }, { __index = engine.api, __newindex = engine.api })
+--- A script that failed and is skipped leaves nothing behind: what its top level has begun ends, and a backend that it
+--- chose is not chosen.
+function M.undo(engine, script)
+    for handle in pairs(script.begun) do
+        if handle.close then -- a txn has none
+            handle:close()
+        end
+    end
+    if script.chose and not engine.registry then
+        engine.choice = nil
+    end
 end
 
 ---@param engine moonwatch.Engine
---- Run `source` as script `name`. Its task lives on after its top level, with what that spawned. `ended(err)` is told
---- when the top level has ended.
+--- Run `source` as script `name`. Its task lives on after its top level, with what that spawned. `ended(err, script)`
+--- is told when the top level has ended.
 function M.run(engine, source, name, ended)
-    local chunk, env = sandbox.compile(source, name, own_api(engine, name))
-    local script = { name = name, env = env, state = chunk and "running" or "failed" }
+    local script = { name = name, state = "running", begun = setmetatable({}, { __mode = "k" }) }
+    local chunk, env = sandbox.compile(source, name, require("moonwatch.api").of_script(engine, script))
     table.insert(engine.scripts, script)
     if not chunk then
-        script.err = env
-        ended(env)
+        script.state, script.err = "failed", env
+        ended(env, script)
         return script
     end
+    script.env = env
     local function over(ok, err)
         if script.state == "running" then
             script.state, script.err = ok and "done" or "failed", err
             -- At the end of all, being cancelled is no failure.
-            ended(not ok and engine.state ~= "closed" and err or nil)
+            ended(not ok and engine.state ~= "closed" and err or nil, script)
         end
     end
     script.task = core.spawn_apart(function()

@@ -100,6 +100,9 @@ static void refuses_scripts_and_configurations(void) {
     ended = load(engine, "\nerror 'boom'");
     CHECK(ended.status == MW_EINVALID);
     CHECK(strstr(ended.message, "spec.lua:2: boom") != NULL);
+    CHECK(load(engine, "mw.backend 'nosuch' function left() end error 'boom'").status == MW_EINVALID);
+    CHECK(call(engine, "left", NULL, 0).status == MW_ENOT_FOUND);
+    CHECK(load(engine, memory).status == MW_OK); /* which the one before has not chosen against */
     CHECK(mw_engine_configure(engine, "/no/such.yaml", &err) == MW_EINVALID);
     CHECK(strstr(err.message, "comes before") != NULL);
     finish(engine);

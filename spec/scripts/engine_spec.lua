@@ -16,9 +16,9 @@ local function with(scripts, body, text)
         end
         table.sort(names)
         for _, name in ipairs(names) do
-            engine:run_script(scripts[name], name, function(err)
+            engine:run_script(scripts[name], name, function(err, script)
                 if err then
-                    engine:script_failed(name, err)
+                    engine:script_failed(name, err, script)
                 end
             end)
         end
@@ -223,6 +223,42 @@ describe("engine", function()
                 assert.equal(1, call "good")
             end, "registry: {type: memory}\non_script_error: skip\nlog_level: error")
         end
+    end)
+
+    it("leaves nothing of a script that failed and is skipped", function()
+        with({
+            ["a.lua"] = [[
+                mw.backend "nosuch"
+                mw.on("added", "/seen", function() mw.seen = "by mw.on" end)
+                function kept() end
+                error "boom"
+            ]],
+            ["b.lua"] = [[
+                mw.on_connection(function() mw.seen = "by mw.on_connection" end)
+                mw.elect("/leader", function() mw.sleep(math.huge) end)
+                assert(mw.node { role = "half" })
+                mw.registry:subscribe("/seen", { depth = "self" }, function() mw.seen = "by subscribe" end)
+                assert(mw.registry:register("/half", ""))
+                local lock = mw.registry:lock "/lock"
+                held = assert(lock:acquire()) and lock
+                mw.seen = nil
+                mw.registry:txn():put("/a", ""):nosuch()
+            ]],
+            ["c.lua"] = [[
+                function look()
+                    assert(mw.registry:put("/seen", ""))
+                    local sync <close> = mw.registry:subscribe("/seen", { depth = "self" })
+                    assert(sync:synced())
+                    return mw.seen, #mw.nodes(), #mw.registry:queue("/lock"), #mw.registry:queue("/leader"),
+                        (mw.registry:get "/half")
+                end
+            ]],
+        }, function(_, ok, err)
+            assert(ok, err)
+            eventually(function() return engine.scripts[2].state == "failed" end)
+            assert.same({ nil, 0, 0, 0 }, { call "look" })
+            assert.is_nil(engine:find "kept")
+        end, "registry: {type: memory}\non_script_error: skip\nlog_level: error")
     end)
 
     it("counts a script that catches its being killed as one that failed", function()
