@@ -5,8 +5,12 @@
 #include "lua_setup.h"
 #include "value.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What Lua takes for a duration: 100 years. */
+#define LONGEST_PATIENCE (MW_SECOND * UINT64_C(3153600000))
 
 struct mw_engine {
     mw_host *host;
@@ -423,7 +427,9 @@ void mw_engine_close(mw_engine *engine, mw_time patience, void (*closed)(void *a
     engine->closed = closed;
     engine->closed_arg = arg;
     engine->patience = patience;
-    int status = begin_done(engine, "close", NULL, 0, scripts_closed, engine, NULL);
+    const mw_value seconds = {.kind = MW_VALUE_NUMBER,
+                              .number = patience < LONGEST_PATIENCE ? (double)patience / 1e9 : (double)HUGE_VAL};
+    int status = begin_done(engine, "close", &seconds, 1, scripts_closed, engine, NULL);
     engine->closing = true;
     for (mw_engine_listener *one = engine->listeners; one; one = one->next)
         one->engine = NULL;

@@ -107,9 +107,9 @@ function M.new()
         return get().registry
     end
 
-    function self.close()
+    function self.close(patience)
         if engine then
-            engine:close()
+            engine:close(patience)
         end
     end
 

@@ -230,14 +230,16 @@ function Engine:wait()
     return not self.stop_error, self.stop_error
 end
 
---- End the scripts, then withdraw, release, end the session, within the configured bound.
-function Engine:close()
+--- End the scripts, then withdraw, release, end the session, each within `patience` seconds.
+---@param patience number?     default: stop_timeout
+function Engine:close(patience)
     if self.state == "closed" then
         return
     end
     self.state = "closed"
     self.opened:open()
-    local late = core.now() + self.config.stop_timeout
+    patience = patience or self.config.stop_timeout
+    local late = core.now() + patience
     -- Scripts, reactions, terms: whoever holds a lock ends before it can be another's.
     while core.cancel_others() > 0 and core.now() < late do
         core.sleep(0.001)
@@ -246,7 +248,7 @@ function Engine:close()
         self.closers[i]()
     end
     if self.registry then
-        self.registry:close { patience = self.config.stop_timeout }
+        self.registry:close { patience = patience }
     end
 end
 

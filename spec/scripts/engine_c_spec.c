@@ -252,6 +252,32 @@ static void closes_while_a_call_waits(void) {
     mw_engine_free(NULL);
 }
 
+static void count_rounds(void *arg, mw_log_level level, const char *component, const char *line) {
+    if (strcmp(line, "round") == 0)
+        ++*(int *)arg;
+}
+
+/* A script that will not end goes round every 10 ms: 500 times in the 5 s of stop_timeout, 10 in what is given here. */
+static void closes_within_the_patience_that_it_is_given(void) {
+    int rounds = 0, ends = 0;
+    const mw_engine_config config = {.log = count_rounds, .log_arg = &rounds};
+    mw_engine *engine = NULL;
+    mw_error err = {0};
+    CHECK(mw_engine_new(&config, &engine, &err) == MW_OK);
+    CHECK(load(engine, memory).status == MW_OK);
+    CHECK(
+        load(engine, "mw.spawn(function() while true do pcall(mw.sleep, '10ms') mw.log.info 'round' end end)").status ==
+        MW_OK);
+    CHECK(start(engine).status == MW_OK);
+    rounds = 0;
+    mw_engine_close(engine, 100 * MW_MS, closed, &ends);
+    while (!ends && mw_engine_step(engine, true)) {
+    }
+    CHECK(ends == 1);
+    CHECK(rounds <= 50);
+    mw_engine_free(engine);
+}
+
 static void frees_what_was_never_started(void) {
     mw_engine_free(open_engine());
     const mw_engine_config nowhere = {.scripts = "/no/such"};
@@ -269,6 +295,7 @@ static const spec_case cases[] = {
     {"runs beside a loop of another kind", runs_beside_a_loop_of_another_kind},
     {"two engines live in one process", two_engines_live_in_one_process},
     {"closes while a call waits", closes_while_a_call_waits},
+    {"closes within the patience that it is given", closes_within_the_patience_that_it_is_given},
     {"frees what was never started", frees_what_was_never_started},
 };
 SPEC_MAIN(cases)
