@@ -85,7 +85,10 @@ function M.new()
     end
 
     function self.start()
-        local ok, err = get():start()
+        if get().state ~= "new" then
+            invalid "the engine was started already"
+        end
+        local ok, err = engine:start()
         if not ok then
             error(err, 0)
         end

@@ -278,6 +278,18 @@ static void closes_within_the_patience_that_it_is_given(void) {
     mw_engine_free(engine);
 }
 
+static void starts_once(void) {
+    mw_engine *engine = open_engine();
+    CHECK(load(engine, memory).status == MW_OK);
+    CHECK(start(engine).status == MW_OK);
+    const mw_registry *registry = mw_engine_registry(engine);
+    end again = start(engine);
+    CHECK(again.status == MW_EINVALID);
+    CHECK(strstr(again.message, "started already") != NULL);
+    CHECK(mw_engine_registry(engine) == registry);
+    finish(engine);
+}
+
 static void frees_what_was_never_started(void) {
     mw_engine_free(open_engine());
     const mw_engine_config nowhere = {.scripts = "/no/such"};
@@ -296,6 +308,7 @@ static const spec_case cases[] = {
     {"two engines live in one process", two_engines_live_in_one_process},
     {"closes while a call waits", closes_while_a_call_waits},
     {"closes within the patience that it is given", closes_within_the_patience_that_it_is_given},
+    {"starts once", starts_once},
     {"frees what was never started", frees_what_was_never_started},
 };
 SPEC_MAIN(cases)

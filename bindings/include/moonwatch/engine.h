@@ -47,7 +47,8 @@ int mw_engine_load_text(mw_engine *engine, const char *name, mw_str text, mw_eng
                         mw_error *err);
 
 /* Run the configuration's scripts, choose the backend, open the registry. `done`: it is connected, or goes on to try
- * where its server does not answer within the configured `wait`; or what is wrong with a script or the backend. */
+ * where its server does not answer within the configured `wait`; or what is wrong with a script or the backend. Once:
+ * MW_EINVALID after that. */
 int mw_engine_start(mw_engine *engine, mw_engine_done_fn *done, void *arg, mw_error *err);
 
 /* ---- Calling scripts ----------------------------------------------------------------------------------------------
