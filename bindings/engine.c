@@ -25,12 +25,14 @@ struct mw_engine {
     int embed; /* Lua reference of embed.new() */
 };
 
+/* A userdata of Lua's, which lives as long as its reaction: an event may be on its way to it when nobody listens any
+ * more. */
 struct mw_engine_listener {
-    mw_engine *engine;
-    mw_engine_listener *next;
+    mw_engine *engine; /* NULL = nobody listens */
+    mw_engine_listener *next, *prev;
     void (*event)(void *arg, const mw_engine_event *event);
     void *arg;
-    int subscription; /* Lua reference */
+    int self, subscription; /* Lua references */
 };
 
 /* ---- Beginning and ending ---------------------------------------------------------------------------------------- */
@@ -93,10 +95,6 @@ void mw_engine_free(mw_engine *engine) {
         return;
     if (engine->L)
         lua_close(engine->L);
-    for (mw_engine_listener *one = engine->listeners, *next; one; one = next) {
-        next = one->next;
-        free(one);
-    }
     mw_uv_host_free(engine->host);
     free(engine);
 }
@@ -299,20 +297,25 @@ static int hear(lua_State *L) {
 }
 
 typedef struct listen_args {
-    mw_engine_listener *listener;
+    mw_engine_listener listener, *made;
     const char *kind, *pattern;
 } listen_args;
 
 static int listen_body(lua_State *L) {
-    const listen_args *args = lua_touserdata(L, 1);
-    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, args->listener->engine->embed);
+    listen_args *args = lua_touserdata(L, 1);
+    mw_engine_listener *listener = lua_newuserdatauv(L, sizeof *listener, 0);
+    *listener = args->listener;
+    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, listener->engine->embed);
     (void)lua_getfield(L, -1, "on");
     lua_pushstring(L, args->kind);
     lua_pushstring(L, args->pattern);
-    lua_pushlightuserdata(L, args->listener);
+    lua_pushvalue(L, 2);
     lua_pushcclosure(L, hear, 1);
     lua_call(L, 3, 1);
-    args->listener->subscription = luaL_ref(L, LUA_REGISTRYINDEX);
+    listener->subscription = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_settop(L, 2);
+    listener->self = luaL_ref(L, LUA_REGISTRYINDEX);
+    args->made = listener;
     return 0;
 }
 
@@ -321,48 +324,46 @@ int mw_engine_on(mw_engine *engine, const char *kind, const char *pattern,
                  mw_error *err) {
     if (engine->closing)
         return mw_fail(err, MW_ECLOSED, "the engine is closing");
-    mw_engine_listener *listener = calloc(1, sizeof *listener);
-    if (!listener)
-        return mw_fail(err, MW_ENO_MEMORY, "no memory for a listener");
-    listener->engine = engine;
-    listener->event = event;
-    listener->arg = arg;
-    listen_args args = {listener, kind, pattern};
+    listen_args args = {.listener = {.engine = engine, .event = event, .arg = arg}, .kind = kind, .pattern = pattern};
     lua_pushcfunction(engine->L, listen_body);
     lua_pushlightuserdata(engine->L, &args);
     int status = mw_lua_call(engine->L, 1, 0, err);
-    if (status != MW_OK) {
-        free(listener);
+    if (status != MW_OK)
         return status == MW_EINTERNAL ? (err ? err->code = MW_EINVALID : MW_EINVALID) : status;
-    }
-    listener->next = engine->listeners;
-    engine->listeners = listener;
+    args.made->next = engine->listeners;
+    if (args.made->next)
+        args.made->next->prev = args.made;
+    engine->listeners = args.made;
     if (ret_listener)
-        *ret_listener = listener;
+        *ret_listener = args.made;
     return MW_OK;
 }
 
-static int close_subscription(lua_State *L) {
+static int stop_listening(lua_State *L) {
     const mw_engine_listener *listener = lua_touserdata(L, 1);
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, listener->subscription);
     (void)lua_getfield(L, -1, "close");
     lua_insert(L, -2);
     lua_call(L, 1, 0);
     luaL_unref(L, LUA_REGISTRYINDEX, listener->subscription);
+    luaL_unref(L, LUA_REGISTRYINDEX, listener->self);
     return 0;
 }
 
-/* An event may be on its way to a task: the memory stays with the engine, the callback does not come. */
 void mw_engine_off(mw_engine_listener *listener) {
     if (!listener || !listener->engine)
         return;
     mw_engine *engine = listener->engine;
-    if (!engine->closing) {
-        lua_pushcfunction(engine->L, close_subscription);
-        lua_pushlightuserdata(engine->L, listener);
-        (void)mw_lua_call(engine->L, 1, 0, NULL);
-    }
     listener->engine = NULL;
+    if (listener->next)
+        listener->next->prev = listener->prev;
+    if (listener->prev)
+        listener->prev->next = listener->next;
+    else
+        engine->listeners = listener->next;
+    lua_pushcfunction(engine->L, stop_listening);
+    lua_pushlightuserdata(engine->L, listener);
+    (void)mw_lua_call(engine->L, 1, 0, NULL);
 }
 
 /* Push the registry's userdata or nil, then what it holds as a light userdata. */

@@ -2,6 +2,7 @@
  * nothing is left. */
 #include <moonwatch/engine.h>
 
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,6 +204,27 @@ static void listens_and_stops_listening(void) {
     CHECK(all.count == 2);
 }
 
+/* 20,000 of some 100 bytes would be 2 MB; Lua's own garbage comes and goes. */
+static void keeps_nothing_of_those_who_stopped_listening(void) {
+    mw_engine *engine = open_engine();
+    mw_error err = {0};
+    heard none = {0};
+    CHECK(load(engine, memory).status == MW_OK);
+    CHECK(start(engine).status == MW_OK);
+    size_t before = 0;
+    for (int i = 0; i < 22000; i++) {
+        mw_engine_listener *listener = NULL;
+        CHECK(mw_engine_on(engine, "added", "/a", hear, &none, &listener, &err) == MW_OK);
+        mw_engine_off(listener);
+        if (i % 100 == 0)
+            mw_engine_step(engine, false);
+        if (i == 2000)
+            before = mallinfo2().uordblks;
+    }
+    CHECK(mallinfo2().uordblks < before + 1000000);
+    finish(engine);
+}
+
 static void runs_beside_a_loop_of_another_kind(void) {
     mw_engine *engine = open_engine();
     mw_error err = {0};
@@ -304,6 +326,7 @@ static const spec_case cases[] = {
     {"passes values both ways", passes_values_both_ways},
     {"reports calls that fail", reports_calls_that_fail},
     {"listens and stops listening", listens_and_stops_listening},
+    {"keeps nothing of those who stopped listening", keeps_nothing_of_those_who_stopped_listening},
     {"runs beside a loop of another kind", runs_beside_a_loop_of_another_kind},
     {"two engines live in one process", two_engines_live_in_one_process},
     {"closes while a call waits", closes_while_a_call_waits},

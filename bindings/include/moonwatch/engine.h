@@ -97,7 +97,7 @@ int mw_engine_on(mw_engine *engine, const char *kind, const char *pattern,
                  void (*event)(void *arg, const mw_engine_event *event), void *arg, mw_engine_listener **ret_listener,
                  mw_error *err);
 
-/* No event after this. NULL is allowed. Listeners that are left go with the engine. */
+/* No event after this, and the listener is gone. NULL is allowed. Those that are left end with `close`. */
 void mw_engine_off(mw_engine_listener *listener);
 
 /* The registry, for the C functions of moonwatch/registry.h; NULL before it is open. Closed with the engine. */
