@@ -1,5 +1,7 @@
 --- The environment of a startup script. Scripts are trusted like configuration, but accidents are contained: an `_ENV`
 -- of its own from an allow-list, source text only, no debug, os.exit, io.popen or package.
+local core = require "moonwatch.core"
+
 local M = {}
 
 local plain = {
@@ -41,15 +43,20 @@ end
 
 -- Files beside the script, each once, in the script's own environment.
 local function local_modules(env, folder)
-    local loaded = {}
+    local loaded, loading = {}, {}
     return function(name)
         local file = folder .. name:gsub("%.", "/") .. ".lua"
-        if loaded[file] == nil then
+        if loading[file] then
+            core.misuse(("module '%s' is being loaded: it requires itself, or another task is at it"):format(name))
+        elseif loaded[file] == nil then
             local chunk, err = loadfile(file, "t", env)
             if not chunk then
-                error(("module '%s' not found: none of ours, and %s"):format(name, err), 2)
+                core.misuse(("module '%s' not found: none of ours, and %s"):format(name, err))
             end
-            loaded[file] = true -- while it loads
+            loading[file] = true
+            local over <close> = setmetatable({}, { -- luacheck: ignore 211
+                __close = function() loading[file] = nil end,
+            })
             local value = chunk(name)
             loaded[file] = value == nil and true or value
         end

@@ -1,3 +1,4 @@
+require "moonwatch" -- after which no error of a script names its files
 local sandbox = require "moonwatch.sandbox"
 
 local api = { marker = true }
@@ -64,6 +65,27 @@ describe("sandbox", function()
         assert.is_nil(helper.os_exit)
         assert.is_true(same)
         assert.equal(1, loads)
+    end)
+
+    it("takes no module that failed, or is still being loaded, for one that is there", function()
+        local folder = os.tmpname()
+        os.remove(folder)
+        assert(os.execute("mkdir " .. folder))
+        local function write(name, text)
+            local file <close> = assert(io.open(folder .. "/" .. name, "w"))
+            file:write(text)
+        end
+        write("half.lua", "tries = (tries or 0) + 1 if tries < 3 then error 'boom' end return 'whole'")
+        write("a.lua", "return require 'b'")
+        write("b.lua", "local a = require 'a' return a")
+        local chunk = assert(sandbox.compile("local function try(name) return select(2, pcall(require, name)) end "
+            .. "return try 'half', try 'half', try 'half', try 'a'", folder .. "/main.lua", api))
+        local first, second, third, circle = chunk()
+        os.execute("rm -r " .. folder)
+        assert.matches("half.lua:1: boom", first, 1, true)
+        assert.matches("half.lua:1: boom", second, 1, true)
+        assert.equal("whole", third)
+        assert.matches("b.lua:1: module 'a' is being loaded", circle, 1, true)
     end)
 
     it("names file and line of what is wrong, and skips a #! line", function()
