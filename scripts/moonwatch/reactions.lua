@@ -1,5 +1,6 @@
 --- mw.on: patterns over subscriptions. Before the registry is open, reactions are kept and attached then.
 local core = require "moonwatch.core"
+local journal = require "moonwatch.journal"
 local pattern = require "moonwatch.pattern"
 
 local M = {}
@@ -38,7 +39,12 @@ end
 Subscription.__close = Subscription.close
 
 function Subscription:synced()
-    self.engine:await_registry()
+    if not self.closed then
+        self.engine:await_registry()
+    end
+    if not self.inner then
+        return nil, self.err or core.error("closed", "the subscription was closed")
+    end
     return self.inner:synced()
 end
 
@@ -54,7 +60,10 @@ end
 
 local function attach(self, registry)
     if not self.closed then
-        self.inner = self.subscribe(registry)
+        self.inner, self.err = self.subscribe(registry)
+        if self.err then
+            journal.log.error("a reaction cannot begin: %s", self.err)
+        end
     end
 end
 
