@@ -208,7 +208,10 @@ function Registry:guard(path, options, body)
             options.on_lost(lost, err)
         end
     end
-    local lock <close> = as("guard", pcall(self.lock, self, path, chosen))
+    local lock <close>, refusal = as("guard", pcall(self.lock, self, path, chosen))
+    if not lock then
+        return nil, refusal
+    end
     local token, err = as("guard", pcall(lock.acquire, lock, split(options, { "timeout", "try" })))
     if not token then
         return nil, err

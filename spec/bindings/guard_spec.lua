@@ -36,6 +36,15 @@ describe("guard", function()
         assert.same({}, two:queue("/l", { fresh = true }))
     end)
 
+    it("and elect on a closed registry are outcomes that say so", function()
+        one:close()
+        for _, name in ipairs { "guard", "elect" } do
+            local done, err = one[name](one, "/l", {}, function() error "it ran" end)
+            assert.is_nil(done)
+            assert.equal("closed", err.code)
+        end
+    end)
+
     it("can be had at once by a handle whose waiting task was cancelled", function()
         local held, lock = two:lock("/l"), one:lock("/l")
         assert(held:acquire())
