@@ -69,8 +69,8 @@ static void add_to_process(mw_lua_registry *registry) {
 static void closed(void *arg) {
     mw_lua_registry *registry = arg;
     mw_process *process = registry->process;
+    registry->registry = NULL; /* those who hear `closed` now find nothing to call */
     close_members(registry, true);
-    registry->registry = NULL;
     mw_trace_backend_free(registry->trace);
     registry->trace = NULL;
     if (registry->next)

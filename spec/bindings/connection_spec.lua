@@ -17,6 +17,26 @@ describe("a stalled process", function()
         world:close()
     end)
 
+    it("finds a closed registry in its reaction to closed", function()
+        local answers, heard = {}, 0
+        reg:on_connection(function(event)
+            if event.state ~= "closed" then
+                return
+            end
+            for _, call in ipairs {
+                { "on_connection", function() heard = heard + 1 end }, { "subscribe", "/a" }, { "lock", "/a" },
+                { "get", "/a" }, { "register", "/a", "" }, { "elect", "/a" },
+            } do
+                local done, err = reg[call[1]](reg, table.unpack(call, 2))
+                table.insert(answers, done or err.code)
+            end
+        end)
+        reg:close()
+        world:advance(1)
+        assert.same({ "closed", "closed", "closed", "closed", "closed", "closed" }, answers)
+        assert.equal(0, heard)
+    end)
+
     it("hears lost before any of its tasks runs another line", function()
         local order = {}
         reg:on_connection(function(event)
