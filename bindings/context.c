@@ -282,11 +282,12 @@ static void release(mw_lua *lua) {
     lua->real.host = NULL;
 }
 
-/* The state ends. A forked child leaves everything alone: the connections are its parent's. */
+/* The state ends. A forked child leaves everything alone: the connections are its parent's. So does a program that ends
+ * itself in the middle of the loop, by os.exit(code, true) in a task: what it holds goes with its session. */
 static int context_gc(lua_State *L) {
     mw_lua *lua = lua_touserdata(L, 1);
     mw__lua_memory_unwatch(L, lua);
-    if (mw__lua_forked(lua))
+    if (mw__lua_forked(lua) || lua->looping)
         return 0;
     if (!lua->closed && !lua->closing) {
         bool done = false, alive = true;

@@ -117,4 +117,21 @@ describe("a plain script", function()
         assert.equal("bye\n", text)
         assert.equal(3, code)
     end)
+
+    it("may leave through os.exit in a task and in a reaction, as a crash would", function()
+        for _, where in ipairs { "mw.run(leave)", "reg:subscribe('/a', leave) reg:put('/a', '') mw.sleep(1)",
+            "reg:guard('/l', leave)", "reg:on_connection(leave) mw.sleep(1)" } do
+            local text, code = run([[
+                local mw = require "moonwatch"
+                local reg <close> = assert(mw.open { backend = "memory" })
+                mw.spawn(function()
+                    local _ <close> = setmetatable({}, { __close = function() end })
+                    mw.sleep(1000)
+                end)
+                local function leave() os.exit(3, true) end
+            ]] .. where)
+            assert.equal("", text)
+            assert.equal(3, code)
+        end
+    end)
 end)
