@@ -408,6 +408,14 @@ static int wait_closed(lua_State *L, mw_lua_registry *registry) {
     return mw__lua_wait(L, registry->process, &self->await);
 }
 
+/* Whether the running code may wait for the end of one that closes. */
+static bool can_wait(lua_State *L, const mw_lua_registry *registry) {
+    const mw_lua *lua = registry->lua;
+    if (lua->current)
+        return lua->current->co == L && lua_isyieldable(L);
+    return !lua->looping && !registry->process->paused && !registry->process->killed;
+}
+
 static int registry_close(lua_State *L) {
     static const mw_option_spec specs[] = {{"patience", MW_OPTION_DURATION, 0, NULL}, {NULL, 0, 0, NULL}};
     mw_lua_registry *registry = mw__lua_check_registry(L, "close");
@@ -418,7 +426,7 @@ static int registry_close(lua_State *L) {
     if (!registry->closing)
         mw__lua_must_be_able_to_wait(L, "close");
     mw__lua_registry_close(registry, patience, false);
-    return registry->registry ? wait_closed(L, registry) : 0;
+    return registry->registry && can_wait(L, registry) ? wait_closed(L, registry) : 0;
 }
 
 /* A to-be-closed registry: awaited where that is possible. */
@@ -426,11 +434,8 @@ static int registry_scope_end(lua_State *L) {
     mw_lua_registry *registry = *(mw_lua_registry **)mw__lua_check_self(L, MW_CLASS_REGISTRY, "close");
     if (!registry || !registry->registry)
         return 0;
-    mw_lua *lua = registry->lua;
     mw__lua_registry_close(registry, DEFAULT_PATIENCE, false);
-    bool stuck = registry->process->paused || registry->process->killed;
-    bool can_wait = lua->current ? lua->current->co == L && lua_isyieldable(L) : !lua->looping && !stuck;
-    return registry->registry && can_wait ? wait_closed(L, registry) : 0;
+    return registry->registry && can_wait(L, registry) ? wait_closed(L, registry) : 0;
 }
 
 static int registry_abandon(lua_State *L) {

@@ -37,6 +37,19 @@ describe("a stalled process", function()
         assert.equal(0, heard)
     end)
 
+    it("may be closed again, while it closes, by who cannot wait for the end", function()
+        host:spawn(function() reg:close() end)
+        host:spawn(function()
+            assert.equal("through", coroutine.wrap(function()
+                reg:close()
+                return "through"
+            end)())
+            table.sort({ 1, 2 }, function() reg:close() end)
+        end)
+        world:advance(1)
+        assert.equal("closed", reg:state())
+    end)
+
     it("hears lost before any of its tasks runs another line", function()
         local order = {}
         reg:on_connection(function(event)
