@@ -8,7 +8,7 @@ mw_note *mw__lua_note_new(const mw_event *event) {
     mw_note *note = malloc(sizeof *note + path + value + previous);
     if (!note)
         return NULL;
-    note->next = NULL;
+    note->next = note->prev = NULL;
     note->owner = NULL;
     note->lane = NULL;
     note->ended = NULL;
@@ -119,6 +119,7 @@ void mw__lua_lane_free(mw_lanes *lanes, mw_lane *lane) {
 
 static void append(mw_lanes *lanes, mw_lane *lane, mw_note *note) {
     note->next = NULL;
+    note->prev = lane->last;
     if (lane->last)
         lane->last->next = note;
     else
@@ -132,21 +133,22 @@ mw_note *mw__lua_lane_shift(mw_lanes *lanes, mw_lane *lane) {
     if (!note)
         return NULL;
     lane->first = note->next;
-    if (!note->next)
+    if (note->next)
+        note->next->prev = NULL;
+    else
         lane->last = NULL;
     lanes->pending--;
     return note;
 }
 
+/* At once, however many there are: it happens at each event once the queue is full. */
 static void drop_last(mw_lanes *lanes, mw_lane *lane) {
-    mw_note *last = lane->last, *before = NULL;
-    for (mw_note *at = lane->first; at != last; at = at->next)
-        before = at;
-    if (before)
-        before->next = NULL;
+    mw_note *last = lane->last;
+    lane->last = last->prev;
+    if (lane->last)
+        lane->last->next = NULL;
     else
         lane->first = NULL;
-    lane->last = before;
     lanes->pending--;
     free(last);
 }

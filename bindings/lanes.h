@@ -10,6 +10,7 @@ typedef struct mw_lane mw_lane;
 /* An event with its bytes. */
 typedef struct mw_note {
     struct mw_note *next;
+    struct mw_note *prev; /* in a lane */
     mw_event event;
     void *owner;   /* the subscription, for its reaction's task */
     mw_lane *lane; /* while its reaction runs and has one */
