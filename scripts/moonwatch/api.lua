@@ -84,7 +84,11 @@ function M.new(engine)
     end
 
     function mw.node(options)
-        return require("moonwatch.node").register(engine:await_registry(), options, engine)
+        local node, err = require("moonwatch.node").register(engine:await_registry(), options, engine)
+        if not node then -- many a script does not look, and believes to be on the roll
+            journal.log.error("node: not registered: %s", err)
+        end
+        return node, err
     end
 
     function mw.nodes(role)

@@ -8,6 +8,27 @@ M.thresholds = { cpu = 0.9, memory = 0.95, disk = 0.98 }
 
 local release = 0.9 -- of the threshold
 
+local function is_plain(value)
+    local kind = type(value)
+    return kind == "string" or kind == "boolean" or kind == "table"
+        or kind == "number" and value == value and math.abs(value) < math.huge
+end
+
+-- What the application's function says, as far as a record can hold it.
+local function added(extra)
+    local more = extra()
+    if type(more) ~= "table" then
+        error(("the function 'load' of mw.node returned a %s; a table was expected"):format(type(more)), 0)
+    end
+    for name, value in pairs(more) do
+        if type(name) ~= "string" or not is_plain(value) then
+            error(("the function 'load' of mw.node: '%s' is %s, which no record can hold"):format(tostring(name),
+                type(value) == "number" and tostring(value) or "a " .. type(value)), 0)
+        end
+    end
+    return more
+end
+
 -- Shares of processor time are between two looks; the first look has the load average to go by.
 ---@param extra (fun(): table)?   what the application adds
 ---@return fun(): table
@@ -25,7 +46,7 @@ function M.sampler(extra)
         for name, value in pairs(load) do
             load[name] = math.floor(value * 1000 + 0.5) / 1000
         end
-        for name, value in pairs(extra and extra() or {}) do
+        for name, value in pairs(extra and added(extra) or {}) do
             load[name] = value
         end
         return load

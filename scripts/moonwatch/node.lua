@@ -100,6 +100,18 @@ function NodeRegistration:write()
     end
 end
 
+-- `weight` and `meta` as a record holds them.
+local function check_fields(fields, what)
+    local weight, meta = fields.weight, fields.meta
+    if weight and not (weight >= 0 and weight < math.huge) then
+        core.misuse(("bad argument 'weight' to '%s': 0 or more expected, got %s"):format(what, weight))
+    end
+    local fine, complaint = pcall(json.encode, meta or {})
+    if not fine then
+        core.misuse(("bad argument 'meta' to '%s': %s"):format(what, complaint:gsub("^.*'json.encode': ", "")))
+    end
+end
+
 --- Change `weight` or `meta`; written at once.
 function NodeRegistration:update(fields)
     if type(fields) ~= "table" then
@@ -112,6 +124,9 @@ function NodeRegistration:update(fields)
         elseif type(value) ~= kind then
             core.misuse(("bad argument 'fields' to 'update': %s: %s expected"):format(name, kind))
         end
+    end
+    check_fields(fields, "update")
+    for name, value in pairs(fields) do
         self.node[name] = value
     end
     self:write()
@@ -150,6 +165,7 @@ local function check(options)
             core.misuse(("bad argument 'options' to 'node': unknown option '%s'%s"):format(tostring(name), hint))
         end
     end
+    check_fields(options, "node")
 end
 
 -- What the script says, over what the configuration says, over what the machine is.

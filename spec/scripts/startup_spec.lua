@@ -214,4 +214,37 @@ describe("scripts", function()
             assert.equal("invalid", err.code)
         end)
     end)
+
+    it("says what of a node no record can hold, and changes nothing", function()
+        with({ ["a.lua"] = [[
+            function try(options)
+                options.role = "x"
+                local fine, err = pcall(mw.node, options)
+                return fine or err, #mw.nodes()
+            end
+            function update(fields)
+                local node <close> = mw.node { role = "x", weight = 2 }
+                local fine, err = pcall(node.update, node, fields)
+                return fine or err, node.node.weight
+            end
+        ]] }, function()
+            for _, case in ipairs {
+                { "'weight' to 'node': 0 or more expected, ", weight = -1 },
+                { "'weight' to 'node': 0 or more expected, ", weight = math.huge },
+                { "'weight' to 'node': 0 or more expected, ", weight = 0 / 0 },
+                { "'meta' to 'node': Cannot serialise function", meta = { print } },
+                { "'load' of mw.node returned a number; a table was expected", load = function() return 5 end },
+                { "'load' of mw.node: 'a' is a function", load = function() return { a = print } end },
+                { "'load' of mw.node: 'a' is inf", load = function() return { a = math.huge } end },
+            } do
+                local complaint = table.remove(case)
+                local err, count = call("try", case)
+                assert.truthy(err:find(complaint, 1, true), err)
+                assert.equal(0, count)
+            end
+            local err, weight = call("update", { weight = 5, meta = { print } })
+            assert.matches("'meta' to 'update': Cannot serialise function", err)
+            assert.equal(2, weight)
+        end)
+    end)
 end)
