@@ -181,9 +181,7 @@ typedef struct join_await {
     mw_await await;
     mw_process *process;
     mw_timer timer;
-    mw_task *target; /* NULL once it has ended */
     mw_task_handle *handle;
-    bool timed_out;
 } join_await;
 
 static void leave_joiners(join_await *self) {
@@ -209,7 +207,6 @@ static void join_drop(mw_await *await) {
 static void join_late(mw_timer *timer) {
     join_await *self = mw_container(timer, join_await, timer);
     leave_joiners(self);
-    self->timed_out = true;
     mw__lua_await_done(&self->await);
 }
 
@@ -235,9 +232,9 @@ static int push_results(lua_State *L, const mw_task_handle *handle) {
 
 static int join_finish(lua_State *L, mw_await *await) {
     join_await *self = (join_await *)(void *)await;
-    bool timed_out = self->timed_out;
+    bool ended = !self->handle->task; /* maybe since the time was up */
     mw__lua_await_free(await);
-    if (!timed_out)
+    if (ended)
         return push_results(L, check_handle(L, "join"));
     mw_str none = {0};
     return mw__lua_failure(L, MW_ETIMEOUT, "the task has not ended in time", none, NULL);

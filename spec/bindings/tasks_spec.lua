@@ -299,4 +299,20 @@ describe("timeout", function()
             end)
         end, { 1 })
     end)
+
+    -- On the real host: both timers are due when the loop comes round to them.
+    it("gives what the body returned just in time, though its time was up before anybody could look", function()
+        world:close()
+        assert.same({ true, "done" }, mw.run(function()
+            mw.spawn(function()
+                coroutine.yield() -- until the body sleeps
+                local late = mw.now() + 0.005
+                while mw.now() < late do end
+            end)
+            return { pcall(mw.timeout, 0.002, function()
+                mw.sleep(0.001)
+                return "done"
+            end) }
+        end))
+    end)
 end)
