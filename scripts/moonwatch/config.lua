@@ -37,11 +37,8 @@ end
 -- What only the parser of addresses can see. The place is the key's.
 local function check_address(reader, block, map)
     for key, parse in pairs { servers = url.zookeeper, url = url.mysql } do
-        local ok, err = true, nil
-        if block[key] then
-            ok, err = parse(block[key])
-        end
-        if not ok then
+        local ok, err = parse(block[key] or "")
+        if block[key] and not ok then
             reader:complain(reader:place(map, key, true), "%s", err)
         end
     end
@@ -245,13 +242,14 @@ function M.load(name, options)
     return M.parse(text or "", name, options)
 end
 
---- What `mw.open` takes for backend `name` (default: the chosen one).
+--- What `mw.open` takes for backend `name` (default: the chosen one); `more` are a script's, over those of the file.
 ---@param name string?
+---@param more table?
 ---@return table? options
 ---@return string? err
-function Config:open_options(name)
+function Config:open_options(name, more)
     name = name or self.registry.type
-    if not self.backends[name] then -- a script names what the file does not: enough where nothing is required
+    if not self.backends[name] and not more then -- enough where nothing is required
         local reader = schema.reader(self.file, {})
         self:read_backend(reader, name, {}, "1:1")
         if #reader.complaints > 0 then
@@ -266,8 +264,10 @@ function Config:open_options(name)
     for key in pairs(common) do
         open[key] = self.registry[key]
     end
-    for key, value in pairs(self.given[name] or self.backends[name]) do
-        open[key] = value
+    for _, options in ipairs { self.given[name] or self.backends[name] or {}, more or {} } do
+        for key, value in pairs(options) do
+            open[key] = value
+        end
     end
     if open.namespace and open.namespace:sub(1, 1) ~= "/" then
         open.namespace = "/" .. open.namespace

@@ -83,8 +83,8 @@ end
 
 -- Can `name` be used on this machine, as configured? Nothing is asked of a server: one blip must not make two nodes
 -- choose differently.
-local function usable(config, name)
-    local options, err = config:open_options(name)
+local function usable(config, name, more)
+    local options, err = config:open_options(name, more)
     if not options then
         return nil, core.error("invalid", err)
     end
@@ -140,11 +140,7 @@ function Engine:choose()
     elseif more ~= nil and type(more) ~= "table" then
         return nil, core.error("invalid", "mw.backend: the function returned options that are no table")
     end
-    local options, err = usable(self.config, name)
-    for key, value in pairs(options and more or {}) do
-        options[key] = value
-    end
-    return options, err
+    return usable(self.config, name, more)
 end
 
 -- ---- Life -----------------------------------------------------------------------------------------------------------
