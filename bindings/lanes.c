@@ -26,6 +26,20 @@ mw_note *mw__lua_note_new(const mw_event *event) {
     return note;
 }
 
+static void count_in(mw_lanes *lanes, const mw_note *note) {
+    lanes->pending++;
+    lanes->bytes += note->event.entry.path.len + note->event.entry.value.len + note->event.previous.len;
+}
+
+static void count_out(mw_lanes *lanes, const mw_note *note) {
+    lanes->pending--;
+    lanes->bytes -= note->event.entry.path.len + note->event.entry.value.len + note->event.previous.len;
+}
+
+bool mw__lua_lanes_full(const mw_lanes *lanes, size_t limit) {
+    return lanes->pending >= limit || lanes->bytes >= MW_LANES_BYTES;
+}
+
 void mw__lua_lanes_push(mw_lanes *lanes, mw_note *note) {
     note->next = NULL;
     if (lanes->last)
@@ -34,7 +48,7 @@ void mw__lua_lanes_push(mw_lanes *lanes, mw_note *note) {
         lanes->first = note;
     lanes->last = note;
     lanes->queued++;
-    lanes->pending++;
+    count_in(lanes, note);
 }
 
 mw_note *mw__lua_lanes_shift(mw_lanes *lanes) {
@@ -45,7 +59,7 @@ mw_note *mw__lua_lanes_shift(mw_lanes *lanes) {
     if (!note->next)
         lanes->last = NULL;
     lanes->queued--;
-    lanes->pending--;
+    count_out(lanes, note);
     return note;
 }
 
@@ -125,7 +139,7 @@ static void append(mw_lanes *lanes, mw_lane *lane, mw_note *note) {
     else
         lane->first = note;
     lane->last = note;
-    lanes->pending++;
+    count_in(lanes, note);
 }
 
 mw_note *mw__lua_lane_shift(mw_lanes *lanes, mw_lane *lane) {
@@ -137,7 +151,7 @@ mw_note *mw__lua_lane_shift(mw_lanes *lanes, mw_lane *lane) {
         note->next->prev = NULL;
     else
         lane->last = NULL;
-    lanes->pending--;
+    count_out(lanes, note);
     return note;
 }
 
@@ -149,7 +163,7 @@ static void drop_last(mw_lanes *lanes, mw_lane *lane) {
         lane->last->next = NULL;
     else
         lane->first = NULL;
-    lanes->pending--;
+    count_out(lanes, last);
     free(last);
 }
 

@@ -31,7 +31,7 @@ struct mw_lane {
 typedef struct mw_lanes {
     mw_note *first, *last; /* as they came */
     size_t queued;         /* of those */
-    size_t pending;        /* all, lanes included */
+    size_t pending, bytes; /* all, lanes included */
     mw_note *synced;       /* held back until the lanes that wait have had their turn */
     mw_lane *wait_first, *wait_last;
     mw_lane **table;
@@ -55,6 +55,10 @@ mw_note *mw__lua_lane_shift(mw_lanes *lanes, mw_lane *lane);
 
 void mw__lua_lane_wait(mw_lanes *lanes, mw_lane *lane); /* behind the others that wait; harmless when it does */
 mw_lane *mw__lua_lanes_next_waiting(mw_lanes *lanes);   /* taken out; NULL = none */
+
+/* Whether as much waits as may: `limit` notes, or MW_LANES_BYTES of paths and values. */
+#define MW_LANES_BYTES (16u << 20)
+bool mw__lua_lanes_full(const mw_lanes *lanes, size_t limit);
 
 /* All of the queue into lanes that wait, merging: what bounds the memory of a subscriber that does not keep up. */
 void mw__lua_lanes_spill(mw_lanes *lanes);

@@ -244,7 +244,7 @@ static void dispatch(subscription *sub, mw_note *note) {
         mw__lua_lanes_push(lanes, note); /* no memory: later */
         return;
     }
-    mw__lua_lane_push(lanes, lane, note, sub->overlap != OVERLAP_QUEUE || lanes->pending >= sub->limit);
+    mw__lua_lane_push(lanes, lane, note, sub->overlap != OVERLAP_QUEUE || mw__lua_lanes_full(lanes, sub->limit));
     if (!lane->running)
         mw__lua_lane_wait(lanes, lane);
     else if (sub->overlap == OVERLAP_CANCEL)
@@ -301,7 +301,7 @@ static void on_event(void *arg, const mw_event *event) {
         return;
     }
     mw__lua_lanes_push(&sub->lanes, note);
-    if (sub->lanes.queued > sub->limit)
+    if (sub->lanes.queued > sub->limit || sub->lanes.bytes > MW_LANES_BYTES)
         mw__lua_lanes_spill(&sub->lanes);
     if (reacts(sub)) {
         mw__lua_process_ready(sub->process, &sub->run);

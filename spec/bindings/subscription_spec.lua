@@ -106,6 +106,25 @@ describe("a reaction", function()
         assert.is_true(#done < #seen)
     end)
 
+    it("that falls behind by 16 MiB sees the last state all the same, told of no more than it was", function()
+        local count, last, broken = 0, nil, nil
+        local sub = reader:subscribe("/d", function(event)
+            count = count + 1
+            broken = broken or event.type == "updated" and event.previous ~= last
+            last = event.value or last
+            mw.sleep(1)
+        end)
+        local large = ("x"):rep(1 << 18)
+        for i = 1, 200 do
+            assert(writer:put("/d/a", large .. i))
+        end
+        mw.sleep(300)
+        assert.equal(large .. 200, last)
+        assert.is_true(count < 80, count) -- 64 of them, with what was there before, are 32 MiB
+        assert.is_false(broken)
+        sub:close()
+    end)
+
     it("that falls behind its limit sees the last state of each path all the same", function()
         local seen = collect({ limit = 10 }, function()
             mw.sleep(1)

@@ -121,8 +121,8 @@ function Txn:commit(options) end
 ---@class moonwatch.SubscribeOptions
 ---@field depth "self"|"children"|"subtree"?   default "children"
 ---@field overlap "queue"|"latest"|"cancel"?   what happens to events while a reaction to the same path still runs
----@field limit integer?                       default 10,000 events that wait; beyond it those of one path are merged, and
----                                            its last state is never missed
+---@field limit integer?                       default 10,000 events that wait; beyond it, or beyond 16 MiB of values, those
+---                                            of one path are merged, and its last state is never missed
 
 --- First the present state as `added`, then `synced`, then changes. `reaction` runs as a task per event, in order per path.
 ---@param path string
