@@ -114,7 +114,7 @@ static void on_signal(uv_signal_t *handle, int number) {
         if (caught[i].number == number) {
             (void)lua_rawgeti(self->L, LUA_REGISTRYINDEX, self->handler);
             lua_pushstring(self->L, caught[i].name);
-            if (mw_lua_spawn(self->L, 1, 0, "signal", NULL, NULL, NULL, NULL) != MW_OK)
+            if (mw_lua_spawn(self->L, 1, 0, "signal", NULL, NULL, NULL, NULL) != MW_OK && number != SIGHUP)
                 _exit(128 + number);
         }
     }

@@ -134,6 +134,17 @@ describe("moonwatch run", function()
         assert.matches("warn  lua: a task at a.lua:2[^\n]* did not end when it was cancelled: dropped\n", read "err")
     end)
 
+    it("takes a hang-up at its very end for no reason to end otherwise", function()
+        write("application.yaml", "registry: {type: memory}\nstop_timeout: 50ms\n")
+        write("a.lua", "mw.on_connection(function(event) print(event.state) end)\nwhile true do pcall(mw.sleep, 1) end")
+        local process = start "run a.lua"
+        process.says "connected"
+        process.signal "TERM"
+        process.says "closed" -- and a second is left for the script
+        process.signal "HUP"
+        assert.equal(0, process.code())
+    end)
+
     -- Some 10^30 ways to fail, all in one call of C, where no budget reaches it.
     local stuck = "mw.sleep '1ms' print 'ready' print(('a'):rep(99999):find(('.-'):rep(30) .. 'b'))"
 
