@@ -324,6 +324,8 @@ int mw_engine_on(mw_engine *engine, const char *kind, const char *pattern,
                  mw_error *err) {
     if (engine->closing)
         return mw_fail(err, MW_ECLOSED, "the engine is closing");
+    if (!event)
+        return mw_fail(err, MW_EINVALID, "bad argument 'event': a function expected, got NULL");
     listen_args args = {.listener = {.engine = engine, .event = event, .arg = arg}, .kind = kind, .pattern = pattern};
     lua_pushcfunction(engine->L, listen_body);
     lua_pushlightuserdata(engine->L, &args);

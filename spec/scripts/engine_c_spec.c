@@ -179,6 +179,9 @@ static void listens_and_stops_listening(void) {
     CHECK(mw_engine_on(engine, "added", "a", hear, &all, NULL, &err) == MW_EINVALID);
     CHECK(strstr(err.message, "at byte 1") != NULL);
     CHECK(mw_engine_on(engine, "nosuch", "/a", hear, &all, NULL, &err) == MW_EINVALID);
+    CHECK(mw_engine_on(engine, NULL, "/a", hear, &all, NULL, &err) == MW_EINVALID);
+    CHECK(mw_engine_on(engine, "added", NULL, hear, &all, NULL, &err) == MW_EINVALID);
+    CHECK(mw_engine_on(engine, "added", "/a", NULL, NULL, NULL, &err) == MW_EINVALID);
     CHECK(mw_engine_on(engine, "change", "/a/*", hear, &all, NULL, &err) == MW_OK);
     CHECK(mw_engine_on(engine, "change", "/a/*", hear, &some, &listener, &err) == MW_OK);
     CHECK(mw_engine_registry(engine) == NULL);
