@@ -141,6 +141,12 @@ function NodeRegistration:close()
         self.registration:close()
         self.registration = nil
     end
+    for i, closer in ipairs(self.closers or {}) do -- of the engine: one that is closed has nothing left to do
+        if closer == self.closer then
+            table.remove(self.closers, i)
+            break
+        end
+    end
 end
 NodeRegistration.__close = NodeRegistration.close
 
@@ -250,9 +256,11 @@ function M.register(registry, options, engine)
         end
     end)
     if engine then
-        table.insert(engine.closers, function()
+        self.closers = engine.closers
+        function self.closer()
             self:close()
-        end)
+        end
+        table.insert(engine.closers, self.closer)
     end
     return self
 end

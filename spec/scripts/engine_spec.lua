@@ -89,6 +89,20 @@ describe("engine", function()
         end)
     end)
 
+    it("keeps nothing of a node that was closed", function()
+        with({ ["a.lua"] = [[
+            kept = mw.node { role = "kept" }
+            function come_and_go() mw.node { role = "x" }:close() end
+        ]] }, function()
+            eventually(function() return support.engine.scripts[1].state == "done" end)
+            local before = #support.engine.closers
+            for _ = 1, 3 do
+                call "come_and_go"
+            end
+            assert.equal(before, #support.engine.closers)
+        end)
+    end)
+
     it("takes a damaged identity file for none", function()
         local path, system = os.tmpname(), require "moonwatch.system"
         os.remove(path)
