@@ -102,6 +102,13 @@ function M.new(engine)
     return setmetatable(mw, { __index = library })
 end
 
+--- The configuration for scripts: as for people, but for `app`, where what they need is their own, secrets too.
+function M.config(engine)
+    local config = engine.config:view()
+    config.app = engine.config.app
+    return config
+end
+
 -- What begins something that lasts until it is closed.
 local lasting = { "on", "on_connection", "elect", "node" }
 
@@ -122,7 +129,7 @@ function M.of_script(engine, script)
         return handle, ...
     end
     local mw = { log = require("moonwatch.logger").named((script.name:match "[^/]+$" or script.name):gsub("%c", "?")) }
-    mw.registry = registry_proxy(engine, note_handle)
+    mw.registry, mw.config = registry_proxy(engine, note_handle), M.config(engine)
     for _, name in ipairs(lasting) do
         mw[name] = function(...)
             return note(engine.api[name](...))

@@ -3,6 +3,7 @@
 -- Start-up: every script's top level runs, in order, up to its first wait or its end; then the backend is chosen, once;
 -- then the registry opens and whoever waits for it goes on. So a script may wait for the registry at its top level, and
 -- a later one may still say `mw.backend`: neither waits for the other.
+local api = require "moonwatch.api"
 local core = require "moonwatch.core"
 local journal = require "moonwatch.journal"
 local library = require "moonwatch"
@@ -126,7 +127,7 @@ function Engine:choose()
         return from_list(self.config, choice)
     end
     self.chooser = coroutine.running()
-    local fine, name, more = xpcall(choice, startup.traceback, self.api.config, function(wanted)
+    local fine, name, more = xpcall(choice, startup.traceback, api.config(self), function(wanted)
         if type(wanted) ~= "string" then
             core.misuse("bad argument 'name' to 'probe': string expected, got " .. type(wanted))
         end
@@ -268,7 +269,7 @@ function M.new(config)
         opened = core.gate(), stopped = core.gate(),
     }, Engine)
     core.limits { budget = config.task_budget, memory = config.memory_limit }
-    self.api = require("moonwatch.api").new(self)
+    self.api = api.new(self)
     return self
 end
 

@@ -1,4 +1,5 @@
 --- Startup scripts: each a task whose children live on after its top level, in an environment of its own.
+local api = require "moonwatch.api"
 local core = require "moonwatch.core"
 local sandbox = require "moonwatch.sandbox"
 
@@ -58,7 +59,7 @@ end
 --- is told when the top level has ended.
 function M.run(engine, source, name, ended)
     local script = { name = name, state = "running", begun = setmetatable({}, { __mode = "k" }) }
-    local chunk, env = sandbox.compile(source, name, require("moonwatch.api").of_script(engine, script))
+    local chunk, env = sandbox.compile(source, name, api.of_script(engine, script))
     table.insert(engine.scripts, script)
     if not chunk then
         script.state, script.err = "failed", env

@@ -197,4 +197,17 @@ describe("engine", function()
             assert.matches("'path' to 'open': required", tostring(err))
         end)
     end)
+
+    it("gives scripts what app has for them, and hides the other secrets from all", function()
+        with({ ["a.lua"] = [[
+            mw.backend(function(config) chosen_by = config.app.hook.token return "memory" end)
+            function look() return chosen_by, mw.config.app.hook.token, mw.config.registry.mysql.password end
+        ]] }, function(_, ok, err)
+            assert(ok, err)
+            assert.same({ "abc", "abc", "***" }, { call "look" })
+            assert.equal("***", support.engine.api.config.app.hook.token)
+            assert.is_nil(support.engine.config:print():find("abc", 1, true))
+        end, "registry: {type: memory, mysql: {url: 'mysql://h/d', password: hush}}\nlog_level: error\n"
+            .. "app: {hook: {token: abc}}")
+    end)
 end)

@@ -64,7 +64,7 @@ function NodeRegistration:close() end
 --- Ask the engine to stop: withdraw, release, close.
 function mw.stop() end
 
---- The effective configuration (secrets as "***").
+--- The effective configuration: secrets as "***", but for those of `app`, which are the scripts' own.
 ---@type table
 mw.config = {}
 
