@@ -184,7 +184,7 @@ static int begin(call *self, mw_error *err) {
     }
     lua_pushcfunction(L, task_body);
     lua_pushlightuserdata(L, self);
-    int status = mw_lua_spawn(L, 1, 0, self->method, call_ended, self, NULL, err);
+    int status = mw_lua_spawn(L, 1, self->method, call_ended, self, NULL, err);
     if (status != MW_OK) {
         lua_settop(L, 0);
         call_free(self);

@@ -145,11 +145,8 @@ struct mw_task {
     mw_await *joiners;
     mw_task_state state;
     mw_outcome outcome;
-    bool cancelled; /* asked to end */
-    bool raise;     /* ... and has not been told yet */
-    bool scope;     /* children outlive the body */
-    bool body_ended;
-    bool transparent; /* what it spawns belongs to its parent */
+    bool cancelled;   /* asked to end */
+    bool raise;       /* ... and has not been told yet */
     int overruns;     /* of its budget */
     char killed[160]; /* how it overran first */
     int nargs;
@@ -299,7 +296,7 @@ struct mw_lua_registry {
     mw_await *close_waiters;
     mw_lua_registry *next, *prev; /* of the process */
     size_t refs;
-    bool own, closing, abandoned;
+    bool closing, abandoned;
     char backend[32];
 };
 

@@ -226,7 +226,7 @@ static unsigned char on_tab(EditLine *el, int key) {
     if (self->complete == LUA_NOREF || !lua_checkstack(L, 2))
         return CC_NORM;
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->complete);
-    (void)mw_lua_spawn(L, 0, 0, "completion", NULL, NULL, NULL, NULL);
+    (void)mw_lua_spawn(L, 0, "completion", NULL, NULL, NULL, NULL);
     return CC_NORM;
 }
 

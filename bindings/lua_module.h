@@ -53,23 +53,15 @@ int mw_lua_call(lua_State *L, int nargs, int nresults, mw_error *err);
  * top of `results` (borrowed for the call), or a status with `err`. */
 typedef void mw_lua_ended_fn(void *arg, int status, const mw_error *err, lua_State *results, int count);
 
-/* What it spawns lives on after it has ended, until mw_lua_cancel: a script's top level. */
-#define MW_LUA_SCOPE 1u
+/* MW_EINVALID when what is to run is no function; MW_ECLOSED; MW_ENO_MEMORY. The task is valid until `ended`. */
+int mw_lua_spawn(lua_State *L, int nargs, const char *name, mw_lua_ended_fn *ended, void *arg, mw_task **ret_task,
+                 mw_error *err);
 
-/* MW_EINVALID when what is to run is no function; MW_ECLOSED; MW_ENO_MEMORY. The task is valid until `ended`; one with
- * MW_LUA_SCOPE until it has been cancelled and its children have ended. */
-int mw_lua_spawn(lua_State *L, int nargs, unsigned flags, const char *name, mw_lua_ended_fn *ended, void *arg,
-                 mw_task **ret_task, mw_error *err);
-
-/* Raise `cancelled` where the task waits; its children too. A scope also ends. */
+/* Raise `cancelled` where the task waits. */
 void mw_lua_cancel(mw_task *task);
 
 /* Tasks that have not ended. */
 size_t mw_lua_tasks(const mw_lua *lua);
-
-/* Push a registry of the application onto the stack as a moonwatch.Registry; it is not closed with the state unless
- * `own`. (longjmp) */
-void mw_lua_push_registry(lua_State *L, mw_registry *registry, bool own);
 
 /* Cancel all tasks, give them `patience` to end and drop those that have not, close all registries, then call `done`
  * from the loop. Waits that begin meanwhile are served; no task starts any more. */

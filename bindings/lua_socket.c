@@ -253,7 +253,7 @@ static void on_incoming(mw_poll *poll, unsigned events) {
     lua_pushcfunction(L, push_accepted);
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->accept);
     lua_pushinteger(L, fd);
-    if (mw_lua_spawn(L, 2, 0, "attach", NULL, NULL, NULL, NULL) != MW_OK)
+    if (mw_lua_spawn(L, 2, "attach", NULL, NULL, NULL, NULL) != MW_OK)
         (void)close(fd);
 }
 

@@ -114,7 +114,7 @@ static void on_signal(uv_signal_t *handle, int number) {
         if (caught[i].number == number) {
             (void)lua_rawgeti(self->L, LUA_REGISTRYINDEX, self->handler);
             lua_pushstring(self->L, caught[i].name);
-            if (mw_lua_spawn(self->L, 1, 0, "signal", NULL, NULL, NULL, NULL) != MW_OK && number != SIGHUP)
+            if (mw_lua_spawn(self->L, 1, "signal", NULL, NULL, NULL, NULL) != MW_OK && number != SIGHUP)
                 _exit(128 + number);
         }
     }
@@ -188,7 +188,7 @@ static int run(program *self, char **argv, mw_error *err) {
     lua_pushlightuserdata(self->L, argv);
     if ((status = mw_lua_call(self->L, 2, 2, err)) != MW_OK)
         return status;
-    if ((status = mw_lua_spawn(self->L, 1, 0, "main", main_ended, self, &self->main, err)) != MW_OK)
+    if ((status = mw_lua_spawn(self->L, 1, "main", main_ended, self, &self->main, err)) != MW_OK)
         return status;
     while (!self->ended && step(self, true)) {
     }

@@ -94,9 +94,7 @@ void mw__lua_registry_close(mw_lua_registry *registry, mw_time patience, bool ab
     registry->abandoned = abandon;
     if (!abandon) /* a crash releases nothing */
         close_members(registry, false);
-    if (!registry->own)
-        closed(registry); /* for Lua; the application closes it */
-    else if (abandon)
+    if (abandon)
         mw_registry_abandon(registry->registry, closed, registry);
     else
         mw_registry_close(registry->registry, patience, closed, registry);
@@ -128,13 +126,6 @@ static mw_lua_registry *push_registry(lua_State *L, mw_process *process, const c
     *box = registry;
     luaL_setmetatable(L, MW_CLASS_REGISTRY);
     return registry;
-}
-
-void mw_lua_push_registry(lua_State *L, mw_registry *core, bool own) {
-    mw_lua_registry *registry = push_registry(L, mw__lua_process_real(L), mw_registry_backend_name(core));
-    registry->registry = core;
-    registry->own = own;
-    add_to_process(registry);
 }
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
@@ -224,7 +215,6 @@ static int core_open(lua_State *L) {
         registry->trace = NULL;
         return mw__lua_failure(L, status, err.message, none, backend->name);
     }
-    registry->own = true;
     add_to_process(registry);
     return 1;
 }
@@ -448,7 +438,7 @@ static int registry_gc(lua_State *L) {
     mw_lua_registry *registry = *box;
     if (!registry || mw__lua_forked(registry->lua))
         return 0;
-    if (registry->registry && registry->own)
+    if (registry->registry)
         mw__lua_registry_close(registry, DEFAULT_PATIENCE, false);
     mw__lua_registry_unref(registry);
     *box = NULL;

@@ -77,12 +77,6 @@ static void to_pool(mw_lua *lua, mw_task *task) {
     lua->spare_count++;
 }
 
-static mw_task *family(mw_task *parent) {
-    while (parent && parent->transparent)
-        parent = parent->parent;
-    return parent;
-}
-
 mw_task *mw__lua_task_new(mw_process *process, mw_task *parent) {
     mw_lua *lua = process->lua;
     mw_task *task = lua->closing ? NULL : from_pool(lua);
@@ -91,7 +85,7 @@ mw_task *mw__lua_task_new(mw_process *process, mw_task *parent) {
     task->run.run = task_run;
     task->process = process;
     task->handle_ref = LUA_NOREF;
-    task->parent = family(parent);
+    task->parent = parent;
     if (task->parent) {
         task->next_sibling = task->parent->children;
         if (task->next_sibling)
@@ -143,13 +137,13 @@ static void finish(mw_task *task) {
     mw_task *parent = task->parent;
     task->state = MW_TASK_ENDED;
     mw__lua_queue_remove(&task->run);
-    if (task->outcome == MW_OUTCOME_FAILED && !task->scope && (!task->joiners || task->overruns))
+    if (task->outcome == MW_OUTCOME_FAILED && (!task->joiners || task->overruns))
         log_failure(task);
     leave_lists(task);
     mw__lua_handle_settle(task);
     if (task->ended)
         task->ended(task);
-    if (parent && parent->state == MW_TASK_ENDING && !parent->children && (!parent->scope || parent->cancelled))
+    if (parent && parent->state == MW_TASK_ENDING && !parent->children)
         mw__lua_process_ready(parent->process, &parent->run);
     to_pool(lua, task);
     mw__lua_closer_poke(lua);
@@ -169,12 +163,6 @@ static void body_over(mw_task *task, int status, int results) {
     if (task->outcome == MW_OUTCOME_FAILED && task->cancelled && mw__lua_error_status(task->co, -1) == MW_ECANCELLED)
         task->outcome = MW_OUTCOME_CANCELLED;
     task->state = MW_TASK_ENDING;
-    if (task->scope && !task->cancelled) {
-        if (task->ended)
-            task->ended(task);
-        task->ended = NULL;
-        return;
-    }
     cancel_children(task);
     if (!task->children)
         finish(task);
@@ -261,8 +249,6 @@ void mw__lua_task_cancel(mw_task *task) {
         return;
     case MW_TASK_ENDING:
         cancel_children(task);
-        if (task->scope && !task->children)
-            mw__lua_process_ready(task->process, &task->run);
         return;
     case MW_TASK_WAITING:
         task->raise = true;

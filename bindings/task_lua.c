@@ -382,8 +382,8 @@ static void embedded_ended(mw_task *task) {
     free(self);
 }
 
-int mw_lua_spawn(lua_State *L, int nargs, unsigned flags, const char *name, mw_lua_ended_fn *ended, void *arg,
-                 mw_task **ret_task, mw_error *err) {
+int mw_lua_spawn(lua_State *L, int nargs, const char *name, mw_lua_ended_fn *ended, void *arg, mw_task **ret_task,
+                 mw_error *err) {
     mw_lua *lua = mw_lua_of(L);
     if (!lua || !lua_isfunction(L, -nargs - 1))
         return mw_fail(err, MW_EINVALID, lua ? "only a function can run as a task" : "the state has no context");
@@ -402,7 +402,6 @@ int mw_lua_spawn(lua_State *L, int nargs, unsigned flags, const char *name, mw_l
     mw__lua_task_push_main(task);
     lua_xmove(L, task->co, nargs + 1);
     task->nargs = nargs;
-    task->scope = (flags & MW_LUA_SCOPE) != 0;
     task->ended = embedded_ended;
     task->arg = self;
     (void)snprintf(task->name, sizeof task->name, "%s", name ? name : "");
