@@ -326,7 +326,7 @@ static int registry_delete(lua_State *L) {
     return mw__lua_op_wait(L, self, status, &err);
 }
 
-/* ---- Looking at locks and sessions ------------------------------------------------------------------------------- */
+/* ---- Looking at locks, sessions and the server ------------------------------------------------------------------- */
 
 static int push_queue(lua_State *L, op_await *self) {
     lua_createtable(L, (int)self->entry_count, 0);
@@ -390,6 +390,25 @@ static int registry_sessions(lua_State *L) {
     return mw__lua_op_wait(L, self, status, &err);
 }
 
+static int push_version(lua_State *L, op_await *self) {
+    mw_str version = self->entry_count ? self->entries[0].value : (mw_str){0};
+    (void)lua_pushlstring(L, version.data, version.len);
+    return 1;
+}
+
+static int registry_server_version(lua_State *L) {
+    mw_lua_registry *registry = mw__lua_check_registry(L, "server_version");
+    call_options options = mw__lua_call_options(L, 2, "server_version", mw__lua_read_options);
+    if (!registry->registry)
+        return mw__lua_closed(L, "server_version");
+    lua_settop(L, 1);
+    mw_call call;
+    mw_error err;
+    op_await *self = mw__lua_op_begin(L, registry, &options, "server_version", push_version, &call);
+    int status = mw_inspect(registry->registry, MW_READ_VERSION, mw_str_of("/"), &call, &self->op, &err);
+    return mw__lua_op_wait(L, self, status, &err);
+}
+
 void mw__lua_operations_open(lua_State *L) {
     static const luaL_Reg methods[] = {{"get", registry_get},
                                        {"stat", registry_stat},
@@ -401,6 +420,7 @@ void mw__lua_operations_open(lua_State *L) {
                                        {"delete", registry_delete},
                                        {"queue", registry_queue},
                                        {"sessions", registry_sessions},
+                                       {"server_version", registry_server_version},
                                        {NULL, NULL}};
     mw__lua_registry_methods(L, methods);
 }

@@ -236,12 +236,13 @@ static const mw_backend *find_backend(lua_State *L) {
     return NULL;
 }
 
-/* backend_info(backend): {name=, library=, durable=, distributed=, sessions=, schema=}; `schema` is a text or nil. */
+/* backend_info(backend): {name=, library=, durable=, distributed=, sessions=, server_version=, schema=}; `schema` is a
+ * text or nil. */
 static int core_backend_info(lua_State *L) {
     const mw_backend *backend = find_backend(L);
     if (!backend)
         return 2;
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     lua_pushstring(L, backend->name);
     lua_setfield(L, -2, "name");
     lua_pushstring(L, backend->library);
@@ -252,6 +253,8 @@ static int core_backend_info(lua_State *L) {
     lua_setfield(L, -2, "distributed");
     lua_pushboolean(L, (backend->caps & MW_CAP_SESSIONS) != 0);
     lua_setfield(L, -2, "sessions");
+    lua_pushboolean(L, (backend->caps & MW_CAP_VERSION) != 0);
+    lua_setfield(L, -2, "server_version");
     char *schema = backend->schema ? backend->schema() : NULL;
     lua_pushstring(L, schema);
     free(schema);

@@ -1,4 +1,4 @@
-/* Reads: get, stat, children, list, and looking at queues and sessions. */
+/* Reads: get, stat, children, list, and looking at queues, sessions and the server. */
 #include "op.h"
 
 static int start_read(mw_registry *registry, mw_request_kind kind, mw_str path, const mw_call *call, mw_op **ret_op,
@@ -46,9 +46,12 @@ int mw_list(mw_registry *registry, mw_str path, const mw_call *call, mw_op **ret
 
 int mw_inspect(mw_registry *registry, mw_request_kind kind, mw_str path, const mw_call *call, mw_op **ret_op,
                mw_error *err) {
-    if (kind != MW_READ_QUEUE && kind != MW_READ_QUEUES && kind != MW_READ_SESSIONS)
+    if (kind != MW_READ_QUEUE && kind != MW_READ_QUEUES && kind != MW_READ_SESSIONS && kind != MW_READ_VERSION)
         return mw_fail(err, MW_EINVALID, "inspect: not a kind of inspection");
+    if (kind == MW_READ_VERSION && !(registry->backend->caps & MW_CAP_VERSION))
+        return mw_fail(err, MW_EUNSUPPORTED, "%s: its server cannot be asked", registry->backend->name);
     if (kind == MW_READ_QUEUE)
         return read_entry(registry, kind, path, call, ret_op, err);
-    return read_below(registry, kind, kind == MW_READ_SESSIONS ? mw_str_of("/") : path, call, ret_op, err);
+    bool whole = kind == MW_READ_SESSIONS || kind == MW_READ_VERSION;
+    return read_below(registry, kind, whole ? mw_str_of("/") : path, call, ret_op, err);
 }

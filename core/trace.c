@@ -77,7 +77,8 @@ static void forget_refused(trace_conn *conn, const mw_request *request) {
  */
 
 static const char *request_text(const mw_request *request) {
-    static const char *const reads[] = {"get", "stat", "children", "list", "queue", "queues", "sessions", "write"};
+    static const char *const reads[] = {"get",    "stat",     "children", "list",   "queue",
+                                        "queues", "sessions", "write",    "version"};
     static const char *const writes[] = {"check", "check_lock", "create", "put", "set", "delete"};
     if (request->kind != MW_WRITE)
         return reads[request->kind];

@@ -26,6 +26,7 @@ void zk_op_release(zk_op *op) {
         return;
     zk_txn_free(op->txn);
     zk_walk_free(op->walk);
+    zk_inquiry_free(op->inquiry);
     free(op);
 }
 
@@ -100,7 +101,7 @@ bool zk_cancel(mw_conn *conn, mw_request *request) {
     bool unsent = op->in == &conn->pending || op->in == &conn->refusals;
     request->backend[0] = NULL;
     op->request = NULL;
-    if (op->in == &conn->pending || op->in == &conn->refusals || op->walk)
+    if (op->in == &conn->pending || op->in == &conn->refusals || op->walk || op->inquiry)
         zk_op_move(op, NULL);
     zk_op_release(op);
     return unsent;
@@ -261,6 +262,9 @@ int zk_read_send(zk_op *op) {
     case MW_READ_STAT:
         rc = zk_send_exists(op->conn, path, false, statted, op);
         break;
+    case MW_READ_VERSION:
+        op->waiting--;
+        return zk_inquiry_start(op);
     default:
         op->waiting--;
         return zk_walk_start(op);

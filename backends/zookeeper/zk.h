@@ -11,6 +11,7 @@
  *   batch    creates that travel together
  *   feed     subscriptions: state              feed_read subscriptions: the reads that keep it
  *   queue    locks                             convert  codes, stats and paths between the two worlds
+ *   version  what the server calls itself
  */
 #ifndef MW_ZOOKEEPER_ZK_H
 #define MW_ZOOKEEPER_ZK_H
@@ -250,6 +251,7 @@ int zk_send_lock_node(mw_conn *, const char *path, void (*done)(void *data, int 
 typedef struct zk_txn zk_txn;
 typedef struct zk_walk zk_walk;
 typedef struct zk_batch zk_batch;
+typedef struct zk_inquiry zk_inquiry;
 
 typedef struct zk_op {
     zk_link link;
@@ -263,6 +265,7 @@ typedef struct zk_op {
     mw_error err;
     zk_txn *txn;
     zk_walk *walk;
+    zk_inquiry *inquiry;
     struct Stat seen; /* get, stat: of what may be a lock */
 } zk_op;
 
@@ -283,6 +286,8 @@ int zk_read_send(zk_op *op);
 int zk_walk_start(zk_op *op);
 void zk_walk_more(zk_walk *walk);
 void zk_walk_free(zk_walk *walk);
+int zk_inquiry_start(zk_op *op); /* MW_READ_VERSION */
+void zk_inquiry_free(zk_inquiry *inquiry);
 
 /* Is a write of ours to this path, sent or not, before `op`? A put can only look after it, and the node that it leaves
  * is no proof of a lost create. It may go again, so a read of this path waits for its answer. */

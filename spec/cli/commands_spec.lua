@@ -93,8 +93,8 @@ describe("the commands", function()
       found[row.check] = row.found
     end
     assert.matches("%d+%.%d+", found.library)
-    assert.matches(({ sqlite = "%.db, 3%.%d+", mysql = "^[^ ]+:%d+/[^ ]+, %d+%.%d+", zookeeper = "^[%d.]+:%d+, " })
-      [os.getenv "MOONWATCH_SPEC_BACKEND"], found.server)
+    assert.matches(({ sqlite = "%.db, 3%.%d+", mysql = "^[^ ]+:%d+/[^ ]+, %d+%.%d+",
+      zookeeper = "^[%d.]+:%d+, 3%.%d+%.%d+$" })[os.getenv "MOONWATCH_SPEC_BACKEND"], found.server)
   end)
 
   it("work below a namespace", function()

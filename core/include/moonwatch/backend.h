@@ -47,7 +47,8 @@ typedef enum mw_request_kind {
     MW_READ_QUEUES,   /* the same for each lock at or below `path`: what `moonwatch locks` shows */
     MW_READ_SESSIONS, /* `entry` per live session: `owner` = id, `value` = its name, `ctime` = opened, `mtime` = expires
                        */
-    MW_WRITE          /* `writes`, all or nothing, in one round trip */
+    MW_WRITE,         /* `writes`, all or nothing, in one round trip */
+    MW_READ_VERSION   /* only with MW_CAP_VERSION: `entry` once, `value` = what the session's server calls itself */
 } mw_request_kind;
 
 /* Owned by the core; valid from `submit` until `done` is called or `cancel` returns. */
@@ -182,6 +183,7 @@ typedef struct mw_backend_stats {
 #define MW_CAP_DISTRIBUTED (1u << 1) /* serves more than one machine */
 #define MW_CAP_SESSIONS (1u << 2)    /* MW_READ_SESSIONS */
 #define MW_CAP_EXACT_PUT (1u << 3)   /* `put` checks owner and kind in the same step as it writes */
+#define MW_CAP_VERSION (1u << 4)     /* MW_READ_VERSION: `server` cannot tell when it connects, but may be asked */
 
 typedef struct mw_requirement {
     const char *key;

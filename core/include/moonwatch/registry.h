@@ -154,7 +154,8 @@ typedef struct mw_step {
 
 int mw_txn(mw_registry *, const mw_step *steps, size_t count, const mw_call *call, mw_op **ret_op, mw_error *err);
 
-/* Queue members, sessions: see MW_READ_QUEUE, MW_READ_QUEUES, MW_READ_SESSIONS. */
+/* Queue members, sessions, the server's version: see MW_READ_QUEUE, MW_READ_QUEUES, MW_READ_SESSIONS, MW_READ_VERSION
+ * (MW_EUNSUPPORTED where the backend has no MW_CAP_VERSION; mw_registry_server says it there, if it is known). */
 int mw_inspect(mw_registry *, mw_request_kind kind, mw_str path, const mw_call *, mw_op **ret_op, mw_error *err);
 
 /* `done` follows from the loop: MW_ECANCELLED when it was not sent, else MW_EUNKNOWN for a write. */

@@ -99,15 +99,16 @@ local function try_rights(add, registry)
     clock(add, entry, before, after)
 end
 
--- ZooKeeper's protocol does not say which version answers; its four-letter word `srvr` does, where it is allowed.
-local function who_serves(add, options, registry)
+local patience = 2 -- for a server's version, which is no more than nice to know
+
+-- Most say their version when we connect, some when they are asked, if they may.
+local function who_serves(add, info, registry)
     local server = registry:server() or "unknown"
-    if options.backend ~= "zookeeper" then
+    if not info.server_version then
         return add("server", "ok", server, "")
     end
-    local host, port = server:match "^(.*):(%d+)$"
-    add("server", "ok", server .. ", version unknown",
-        host and ("`echo srvr | nc %s %s` tells the version"):format(host, port) or "")
+    local version, err = registry:server_version { timeout = patience }
+    add("server", "ok", server .. ", " .. (version or "version unknown"), version and "" or tostring(err))
 end
 
 local function examine(options, add)
@@ -124,7 +125,7 @@ local function examine(options, add)
     end
     local open <close> = registry
     add("reachable", "ok", ("connected in %.1f ms"):format(took * 1000), "")
-    who_serves(add, options, open)
+    who_serves(add, info, open)
     try_rights(add, open)
 end
 

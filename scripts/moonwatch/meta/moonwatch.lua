@@ -263,6 +263,11 @@ function Registry:handles() end
 function Registry:queue(path, options) end
 ---@return {id: integer, name: string, opened: number, expires: number}[]?, moonwatch.Error?
 function Registry:sessions(options) end
+--- What the server of the session calls itself ("3.8.0"), where `server` does not end in it: asked of ZooKeeper by its
+--- four-letter word `srvr`; "unsupported" where that is not allowed, and on other backends. Waits.
+---@param options moonwatch.ReadOptions?
+---@return string?, moonwatch.Error?
+function Registry:server_version(options) end
 --- Withdraw, release, end the session. Waits.
 ---@param options {patience: moonwatch.Duration}?
 function Registry:close(options) end

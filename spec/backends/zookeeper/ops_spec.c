@@ -132,6 +132,24 @@ static void lists_without_its_own_marks(void) {
     rig_close(&r);
 }
 
+static void is_closed_while_it_asks_for_the_version(void) {
+    rig r;
+    ask taken_back, open;
+    rig_open(&r);
+    memset(&taken_back, 0, sizeof taken_back);
+    memset(&open, 0, sizeof open);
+    taken_back.request.kind = open.request.kind = MW_READ_VERSION;
+    taken_back.request.path = open.request.path = mw_str_of("/");
+    ask_start(&r, &taken_back);
+    ask_start(&r, &open);
+    CHECK(!r.backend->cancel(r.conn, &taken_back.request));
+    r.backend->abandon(r.conn);
+    RIG_UNTIL(&r, r.closed == 1);
+    CHECK_INT(taken_back.status, 1);
+    CHECK_INT(open.status, MW_EDISCONNECTED);
+    mw_uv_host_free(r.host);
+}
+
 static void keeps_the_order_of_submission(void) {
     rig r;
     ask a[4];
@@ -282,6 +300,7 @@ static const spec_case cases[] = {
     {"never adopts what another session owns", never_adopts_what_another_session_owns},
     {"writes all or nothing", writes_all_or_nothing},
     {"lists without its own marks", lists_without_its_own_marks},
+    {"is closed while it asks for the version", is_closed_while_it_asks_for_the_version},
     {"keeps the order of submission", keeps_the_order_of_submission},
     {"a read waits for the put before it", a_read_waits_for_the_put_before_it},
     {"refuses what no packet holds", refuses_what_no_packet_holds},

@@ -346,6 +346,48 @@ static void leaves_a_frozen_server(void) {
     leaves_a_silent_server("freeze");
 }
 
+typedef struct version_told {
+    int status; /* 1 = under way */
+    char text[32];
+} version_told;
+
+static void version_heard(void *arg, const mw_result *result) {
+    version_told *v = arg;
+    v->status = result->status;
+    if (result->entry_count == 1)
+        (void)snprintf(v->text, sizeof v->text, "%.*s", MW_STR_FMT(result->entries[0].value));
+}
+
+static bool is_told(void *arg) {
+    return ((version_told *)arg)->status != 1;
+}
+
+static version_told ask_version(node *n, mw_time timeout) {
+    version_told v = {.status = 1};
+    mw_error err;
+    mw_call call = {.timeout = timeout, .done = version_heard, .arg = &v};
+    CHECK_INT(mw_inspect(n->registry, MW_READ_VERSION, mw_str_of("/"), &call, NULL, &err), MW_OK);
+    CHECK(world_until(n->world, is_told, &v));
+    return v;
+}
+
+static void who_does_not_tell_its_version_costs_a_deadline(void) {
+    static scene s;
+    scene_begin(&s, LONG);
+    version_told v = ask_version(&s.near, 0);
+    CHECK_INT(v.status, MW_OK);
+    CHECK(strncmp(v.text, "3.", 2) == 0 && strspn(v.text, "0123456789.") == strlen(v.text));
+    proxy_tell(&s.proxy, "refuse");
+    CHECK_INT(ask_version(&s.near, 0).status, MW_EIO);
+    proxy_tell(&s.proxy, "accept");
+    proxy_tell(&s.proxy, "freeze");
+    CHECK_INT(ask_version(&s.near, 100 * MW_MS).status, MW_ETIMEOUT);
+    proxy_tell(&s.proxy, "thaw");
+    CHECK_INT(ask_version(&s.near, 0).status, MW_OK);
+    CHECK_INT(node_saw(&s.near, MW_SUSPENDED), 0);
+    scene_end(&s);
+}
+
 static const spec_case cases[] = {
     {"a create whose reply is lost is found", a_lost_create_is_found},
     {"an ephemeral whose reply is lost is found", a_lost_ephemeral_is_found},
@@ -358,6 +400,7 @@ static const spec_case cases[] = {
     {"a break among many writes", a_break_among_many_writes},
     {"delays change nothing", delays_change_nothing},
     {"resets every 100 ms", resets_every_100_ms},
+    {"who does not tell its version costs a deadline", who_does_not_tell_its_version_costs_a_deadline},
     {"leaves a half-open connection", leaves_a_half_open_connection},
     {"leaves a frozen server", leaves_a_frozen_server},
 };
