@@ -61,4 +61,32 @@ describe("moonwatch shell", function()
     assert.matches("attach: ", err)
     assert.equal('"spec"\n', p:ok { "shell", "--attach", "spec", "-e", "mw.config.attach" })
   end)
+
+  it("is where the command line says, else the environment, else the configuration, as `run` is", function()
+    p:write("application.yaml", "registry: {namespace: /file, sqlite: {path: file.db}}\n")
+    p:write("say.lua", "mw.registry:children '/' -- waits for it\nlocal server = mw.registry:server()\n"
+      .. "print(server:match '[^/]*%.db', mw.config.registry.namespace) mw.stop()")
+    local cases = {
+      { env = "MOONWATCH_REGISTRY=sqlite:env.db", says = "env.db\tnil" },
+      { env = "MOONWATCH_REGISTRY=sqlite:env.db", "-b", "sqlite:line.db", says = "line.db\tnil" },
+      { env = "MOONWATCH_REGISTRY=sqlite:env.db", "-c", "application.yaml", says = "file.db\t/file" },
+      { env = "MOONWATCH_REGISTRY=sqlite:env.db", "-b", "sqlite", says = "file.db\t/file" },
+      { env = "MOONWATCH_REGISTRY=", says = "file.db\t/file" },
+    }
+    for _, case in ipairs(cases) do
+      assert.equal(case.says .. "\n", p:ok { env = case.env, "run", "say.lua", table.unpack(case) })
+      local shell = { env = case.env, "shell", table.unpack(case) }
+      shell.input = "ls\nmw.registry:server():match '[^/]*%.db'\n"
+      assert.equal('"' .. case.says:match "^[^\t]*" .. '"\n', p:ok(shell))
+    end
+  end)
+
+  it("is not started on a registry that nobody can open, and says where that is named", function()
+    for _, verb in ipairs { "run", "shell", "check" } do
+      local code, _, err = p:run { verb, env = "MOONWATCH_REGISTRY='sqlite:a.db?colour=blue'" }
+      assert.equal(3, code)
+      assert.matches("%$MOONWATCH_REGISTRY: unknown key 'colour'", err)
+    end
+    assert.equal("", p:read "a.db")
+  end)
 end)

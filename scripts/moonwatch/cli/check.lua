@@ -1,4 +1,5 @@
 local cli = require "moonwatch.cli"
+local client = require "moonwatch.cli.client"
 
 local M = {
     summary = "Check a configuration and its scripts, without running them.",
@@ -10,6 +11,7 @@ local M = {
 function M.configure(command)
     command:option("-c --config", "The configuration; without it, application.yaml; without that, the defaults where "
         .. "scripts are named."):argname "FILE"
+    client.registry_option(command)
     command:flag("-p --print", "Print the effective configuration; secrets are \"***\".")
     command:flag("-q --quiet", "Say nothing when all is well.")
     command:argument("script", "More scripts to check."):args "*"
@@ -29,9 +31,9 @@ local function configuration(args)
     return config.load(args.config or "application.yaml")
 end
 
-function M.run(args)
+local function check(args)
     local config, complaints = configuration(args)
-    complaints = complaints or {}
+    complaints = complaints or require("moonwatch.cli.run").replace_registry(config, args)
     local files = table.move(args.script, 1, #args.script, 1, {})
     table.move(config and config.scripts or {}, 1, #(config and config.scripts or {}), #files + 1, files)
     for _, file in ipairs(files) do
@@ -51,6 +53,10 @@ function M.run(args)
             config.registry.type))
     end
     return cli.exit.ok
+end
+
+function M.run(args)
+    return client.guarded(check, args)
 end
 
 return M

@@ -11,6 +11,12 @@ local function formats()
     return require("moonwatch.console.output").formats
 end
 
+function M.registry_option(command)
+    command:option("-b --backend --url", "In place of a configuration's: sqlite:FILE, zookeeper:HOST:PORT,..., "
+        .. "mysql://..., or the name of a backend in the configuration. Default: $MOONWATCH_REGISTRY.")
+        :argname "REGISTRY"
+end
+
 --- Options that every command on a registry has. `also`: {output = true, follow = "what -w does", yes = "what --yes
 --- does", timeout = "in place of the usual help"}.
 ---@param command table    of argparse
@@ -18,9 +24,7 @@ end
 function M.options(command, also)
     also = also or {}
     command:option("-c --config", "The configuration; without it, application.yaml here."):argname "FILE"
-    command:option("-b --backend --url", "In place of a configuration: sqlite:FILE, zookeeper:HOST:PORT,..., "
-        .. "mysql://..., or the name of a backend in the configuration. Default: $MOONWATCH_REGISTRY.")
-        :argname "REGISTRY"
+    M.registry_option(command)
     command:option("-n --namespace", "What is put before every path."):argname "PATH"
     command:option("--timeout", also.timeout or "Bound of connecting and of each operation; default 10s.")
         :argname "DURATION"
@@ -184,9 +188,10 @@ end
 
 --- What -b says, or else $MOONWATCH_REGISTRY where no configuration is named.
 ---@return string?
+---@return string source     "-b" or the variable
 function M.registry_named(args)
     local text = args.backend or not args.config and os.getenv "MOONWATCH_REGISTRY" or nil
-    return text ~= "" and text or nil
+    return text ~= "" and text or nil, args.backend and "-b" or "$MOONWATCH_REGISTRY"
 end
 
 --- What mw.open needs for the registry that `args` name.

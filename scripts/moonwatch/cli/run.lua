@@ -1,14 +1,17 @@
 local cli = require "moonwatch.cli"
+local client = require "moonwatch.cli.client"
 local core = require "moonwatch.core"
 
 local M = {
     summary = "Run startup scripts over the registry until told to stop.",
     description = "Read the configuration, run its scripts and those named here, and go on until mw.stop(), SIGTERM or "
-        .. "SIGINT: then registrations and locks are withdrawn, within stop_timeout. A second signal ends it at once.",
+        .. "SIGINT: then registrations and locks are withdrawn, within stop_timeout. A second signal ends it at once. "
+        .. "The registry is that of -b; else that of -c; else $MOONWATCH_REGISTRY; else that of application.yaml.",
 }
 
 function M.configure(command)
     command:option("-c --config", "The configuration; without it, application.yaml if there is one."):argname "FILE"
+    client.registry_option(command)
     command:option("--attach", "Let `moonwatch shell --attach NAME` of the same user look inside; also `attach:` in "
         .. "the configuration."):argname "NAME"
     command:argument("script", "More scripts, after those of the configuration."):args "*"
@@ -32,6 +35,45 @@ function M.configuration(file)
         cli.complain(complaint)
     end
     return loaded
+end
+
+--- Put the registry that the command line or the environment names in the place of the configuration's: what is wrong
+--- with it, if anything.
+---@param config table
+---@param args table
+---@return string[] complaints
+function M.replace_registry(config, args)
+    local text, source = client.registry_named(args)
+    local options = text and client.parse_registry(text)
+    if not options then
+        config.registry.type = text or config.registry.type -- the name of a backend
+        local _, err = config:open_options(text)
+        return err and text and { ("%s: %s"):format(source, tostring(err)) } or {}
+    end
+    local name = options.backend
+    options.backend = nil
+    config.registry = assert(require("moonwatch.config").parse("", "defaults")).registry
+    config.registry.type, config.unavailable[name] = name, nil
+    local reader = require("moonwatch.schema").reader(source, {})
+    config:read_backend(reader, name, options, "1:1")
+    for i, complaint in ipairs(reader.complaints) do
+        reader.complaints[i] = complaint:gsub(":1:1:", ":", 1)
+    end
+    return reader.complaints
+end
+
+--- The configuration that `args` name, with the registry that they or the environment name. nil after complaining.
+function M.configured(args)
+    local config
+    client.guarded(function()
+        local loaded = M.configuration(args.config)
+        local complaints = loaded and M.replace_registry(loaded, args) or {}
+        for _, complaint in ipairs(complaints) do
+            cli.complain(complaint)
+        end
+        config = #complaints == 0 and loaded or nil
+    end)
+    return config
 end
 
 local function scripts_of(config, more)
@@ -66,7 +108,7 @@ local function let_in(engine, name)
 end
 
 function M.run(args)
-    local config = M.configuration(args.config)
+    local config = M.configured(args)
     if not config then
         return cli.exit.config
     end

@@ -1,4 +1,5 @@
 local cli = require "moonwatch.cli"
+local client = require "moonwatch.cli.client"
 local colour = require "moonwatch.console.colour"
 local core = require "moonwatch.core"
 
@@ -12,6 +13,7 @@ local M = {
 function M.configure(command)
     command:option("-c --config", "The configuration; without it, application.yaml here if there is one.")
         :argname "FILE"
+    client.registry_option(command)
     command:option("-e --eval", "Run this Lua and leave (with -i: stay)."):argname "CHUNK"
     command:option("--attach", "Look inside a running engine, by its `attach` name or the path of its socket.")
         :argname "NAME"
@@ -57,7 +59,7 @@ local function opener(args, colours, width)
             })
         end
     end
-    local config = require("moonwatch.cli.run").configuration(args.config)
+    local config = require("moonwatch.cli.run").configured(args)
     if not config then
         return nil
     end
