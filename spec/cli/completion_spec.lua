@@ -42,6 +42,20 @@ describe("the completion of registry paths", function()
     assert.equal("", offers("/serv"))
   end)
 
+  it("knows which words bash would see, and quotes for the place", function()
+    p:ok { "put", "/a b/it's: $x", "1" }
+    local function answers(line)
+      return (p:ok { "complete-path", "--line=moonwatch " .. line, "--breaks= \t\n\"'><=;|&(:" }):gsub("\n", "")
+    end
+    assert.equal([[/a\ b/]], answers "get /a")
+    assert.equal([[/a\ b/it\'s:\ \$x]], answers [[get /a\ b/]])
+    assert.equal([[/a b/it's: \$x]], answers [[get "/a b/it]])
+    assert.equal([[/a b/it'\''s: $x]], answers [[get -o json '/a b/i]])
+    assert.equal([[\ \$x]], answers [[get /a\ b/it\'s:]])
+    assert.equal([[/a\ b/it\'s:\ \$x]], answers [[get "/a b/"i]])
+    assert.equal("", answers "get /a b")
+  end)
+
   it("is silent where there is no registry", function()
     assert.equal("", offers("get", "-b", "sqlite:absent.db", "/"))
     assert.equal("", offers("get", "-b", "zookeeper:127.0.0.1:1", "/"))
@@ -80,6 +94,30 @@ describe("the completion of registry paths", function()
       t:line "; exit"
       local _, screen = t:over()
       assert.matches("\nhere", screen)
+    end)
+
+    it("takes spaces and quotes for what they are in a real " .. name, function()
+      p:ok { "put", "/shared files/it's $HOME: 1", "first" }
+      p:ok { "put", "/shared files/other", "second" }
+      local t <close> = Terminal.new(p)
+      t:start(shells[name])
+      t:line(settings[name])
+      t:sees "\nready"
+      t:line "clear"
+      t:type "moonwatch get /sha"
+      t:key "Tab"
+      t:sees "/shared\\ files/"
+      t:type "i"
+      t:key "Tab"
+      t:sees "/it\\'s\\ \\$HOME:\\ 1"
+      t:key "Enter"
+      t:sees "\nfirst"
+      t:type "moonwatch get \"/shared files/o"
+      t:key "Tab"
+      t:sees '"/shared files/other"'
+      t:line "; exit"
+      local _, screen = t:over()
+      assert.matches("\nsecond", screen)
     end)
   end
 end)

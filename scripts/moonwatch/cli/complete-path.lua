@@ -12,6 +12,8 @@ local patience = "500ms" -- for connecting and for each look
 
 function M.configure(command)
     command:argument("words", "After --: the command line up to the cursor."):args "*"
+    command:option("--line", "In place of words: the line up to the cursor, as bash has it; answers are quoted for it.")
+    command:option("--breaks", "Its $COMP_WORDBREAKS.")
 end
 
 -- Option names of a command, as { ["--config"] = option }.
@@ -105,7 +107,10 @@ function M.paths(registry, word)
 end
 
 function M.run(args)
-    local words = args.words
+    local words, quote = args.words, nil
+    if args.line then
+        words, quote = require("moonwatch.cli.bash-line").split(args.line, args.breaks or "")
+    end
     local name = words[2]
     if not cli.is_command(name) then
         return cli.exit.ok
@@ -118,6 +123,9 @@ function M.run(args)
     named.command, named.timeout = args.command, patience
     client.with(named, nil, function(registry)
         local found = M.paths(registry, words[#words])
+        for i, path in ipairs(found) do
+            found[i] = quote and quote(path) or path
+        end
         if #found > 0 then
             io.stdout:write(table.concat(found, "\n"), "\n")
         end

@@ -15,18 +15,13 @@ end
 -- the words up to the cursor. A path that ends in "/" has more below it: no space behind it.
 local ask = "moonwatch complete-path --"
 
--- Words are split at spaces: what Readline takes for ends of words (`:` and `=`) stand in registries and paths. It
--- replaces only what stands behind the last of those.
+-- Bash's own list of words is cut at what Readline takes for ends of words: `:` and `=` stand in registries and paths.
 local bash = [=[
 _moonwatch_paths() {
-    local line="${COMP_LINE:0:COMP_POINT}" words path cut
-    read -r -a words <<<"$line"
-    [[ "$line" == *[[:space:]] ]] && words+=("")
-    local typed="${words[${#words[@]}-1]}"
-    cut="${typed%"${typed##*[$COMP_WORDBREAKS]}"}"
+    local path
     while IFS= read -r path; do
-        COMPREPLY+=("$(printf %q "${path#"$cut"}")")
-    done < <(ASK "${words[@]//\\/}" 2>/dev/null)
+        COMPREPLY+=("$path")
+    done < <(moonwatch complete-path --line="${COMP_LINE:0:COMP_POINT}" --breaks="$COMP_WORDBREAKS" 2>/dev/null)
     [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == */ ]] && compopt -o nospace 2>/dev/null
 }
 
@@ -43,18 +38,18 @@ complete -F _moonwatch_all -o bashdefault -o default moonwatch
 local zsh = [=[
 _moonwatch_paths() {
   local -a found more
-  found=("${(@f)$(ASK moonwatch "${(@Q)words[1,CURRENT]}" 2>/dev/null)}")
+  found=("${(@f)$(ASK moonwatch "${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
   more=(${(M)found:#*/})
   found=(${found:#*/})
-  (( $#more )) && compadd -Q -S "" -- "${(@q)more}"
-  (( $#found )) && compadd -Q -- "${(@q)found}"
+  (( $#more )) && compadd -S "" -- "${(@)more}"
+  (( $#found )) && compadd -- "${(@)found}"
   (( $#more + $#found ))
 }
 ]=]
 
 local fish = [=[
 function __fish_moonwatch_paths
-    ASK (commandline -opc) (commandline -ct) 2>/dev/null
+    ASK (commandline -opc) (commandline -ct | string unescape) 2>/dev/null
 end
 complete -c moonwatch -a '(__fish_moonwatch_paths)'
 ]=]
