@@ -65,13 +65,27 @@ static int core_class_of(lua_State *L) {
     return 0;
 }
 
+/* path_error(text): why it is no path of an entry; nil when it is one. */
+static int core_path_error(lua_State *L) {
+    mw_str path = mw__lua_check_string(L, 1, "path_error", "path");
+    mw_error err = {0};
+    if (mw_path_validate(path, &err) == MW_OK && path.len > 1)
+        return 0;
+    lua_pushstring(L, err.code ? err.message : "path: '/' has no entry of its own");
+    return 1;
+}
+
 int mw_lua_open_module(lua_State *L) {
     mw_error err;
     if (!mw_lua_of(L) && mw_lua_open(L, NULL, NULL, &err) != MW_OK)
         return luaL_error(L, "%s", err.message);
-    static const luaL_Reg functions[] = {{"log", core_log},           {"durations", core_durations},
-                                         {"seconds", core_seconds},   {"limits", core_limits},
-                                         {"class_of", core_class_of}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"log", core_log},
+                                         {"durations", core_durations},
+                                         {"seconds", core_seconds},
+                                         {"limits", core_limits},
+                                         {"class_of", core_class_of},
+                                         {"path_error", core_path_error},
+                                         {NULL, NULL}};
     luaL_newlib(L, functions);
     lua_newtable(L);
     lua_setfield(L, -2, "classes");

@@ -71,4 +71,14 @@ describe("export and import", function()
     assert.equal(0, (copy { "--under", "/old", input = '{"path":"/a","value":"1"}\n' }))
     assert.equal("1", p:ok { "get", "-b", "sqlite:copy.db", "/old/a" })
   end)
+
+  it("refuses an import with a path that cannot be, before anything is written", function()
+    for _, path in ipairs { "/b/../c", "b", "/", "/b//c" } do
+      local lines = ('{"path":"/a","value":"1"}\n{"path":"%s","value":""}\n'):format(path)
+      local code, _, err = p:run { "import", input = lines }
+      assert.equal(2, code)
+      assert.matches("^moonwatch: standard input: line 2: path: [^\n]+; nothing was written\n$", err)
+    end
+    assert.equal(4, (p:run { "get", "/a" }))
+  end)
 end)

@@ -1,5 +1,6 @@
 local cli = require "moonwatch.cli"
 local client = require "moonwatch.cli.client"
+local core = require "moonwatch.core"
 local json = require "moonwatch.json"
 local show = require "moonwatch.cli.show"
 
@@ -50,6 +51,10 @@ function M.read(lines, under)
                 return nil, ("line %d: %s"):format(number, err)
             end
             item.path = under and client.path(under .. item.path) or item.path
+            local wrong = core.path_error(item.path)
+            if wrong then
+                return nil, ("line %d: %s"):format(number, wrong)
+            end
             if seen[item.path] then
                 return nil, ("line %d: %s is in line %d already"):format(number, item.path, seen[item.path])
             end
