@@ -6,8 +6,10 @@
 #include "lua_setup.h"
 #include "stuck.h"
 
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,7 +212,31 @@ static void release(program *self) {
     (void)uv_loop_close(&self->loop);
 }
 
+/* A standard descriptor that we were started without would be the next one that is opened. What fails on a closed one
+ * fails on these as well: input cannot be read, output cannot be written. */
+static void fill_standard_descriptors(void) {
+    int fd;
+    do
+        fd = open("/dev/null", fcntl(STDIN_FILENO, F_GETFD) < 0 ? O_WRONLY : O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        (void)close(fd);
+}
+
+/* By whatever command: a full disk must not look like success. A reader that has gone has had what it wanted. */
+static int finish_output(int status) {
+    struct pollfd reader = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    if (poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR))
+        return status;
+    if (status == 0)
+        (void)fputs("moonwatch: standard output: not all of it could be written\n", stderr);
+    return status != 0 ? status : 1;
+}
+
 int main(int argc, char **argv) {
+    fill_standard_descriptors();
     program self = {.level = MW_LOG_INFO, .handler = LUA_NOREF};
     mw_error err = {0};
     self.style = isatty(STDERR_FILENO) ? MW_LOG_SHORT : MW_LOG_DATED;
@@ -229,5 +255,5 @@ int main(int argc, char **argv) {
     if (status != MW_OK)
         (void)fprintf(stderr, "moonwatch: %s\n", err.message);
     release(&self);
-    return status != MW_OK && self.status == 0 ? 1 : self.status;
+    return finish_output(status != MW_OK && self.status == 0 ? 1 : self.status);
 }

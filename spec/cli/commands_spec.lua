@@ -97,6 +97,23 @@ describe("the commands", function()
       zookeeper = "^[%d.]+:%d+, 3%.%d+%.%d+$" })[os.getenv "MOONWATCH_SPEC_BACKEND"], found.server)
   end)
 
+  it("fail when their input cannot be read or their output cannot be written", function()
+    p:ok { "put", "/a", "1" }
+    local function with(redirection) return ("sh -c 'exec \"$@\" %s' sh"):format(redirection) end
+    for _, case in ipairs {
+      { "<&-", "put", "/b" }, { "</", "put", "/b" }, { "<&-", "txn" }, { "</", "import" }, { "", "import", "/" },
+      { ">&-", "get", "/a" }, { ">/dev/full", "export" }, { ">/dev/full", "man" }, { ">/dev/full", "--help" },
+    } do
+      local code, out, err = p:run { before = with(case[1]), table.unpack(case, 2) }
+      local what = table.concat(case, " ")
+      assert.equal(1, code, what)
+      assert.equal("", out)
+      assert.matches("^moonwatch: [^\n]+\n$", err, what)
+    end
+    assert.equal(4, (p:run { "get", "/b" }))
+    assert.equal(0, (p:run { before = "sh -c '\"$@\" | head -1' sh", "man" }))
+  end)
+
   it("work below a namespace", function()
     p:ok { "put", "-n", "/app", "/a", "1" }
     assert.equal("1", p:ok { "get", "/app/a" })

@@ -65,18 +65,6 @@ function M.read(lines, under)
     return items
 end
 
-local function source(args)
-    if not args.file or args.file == "-" then
-        return io.lines()
-    end
-    local file, err = io.open(args.file)
-    if not file then
-        cli.complain("%s", err)
-        client.leave(cli.exit.failed)
-    end
-    return file:lines()
-end
-
 -- ---- Planning -------------------------------------------------------------------------------------------------------
 
 ---@class moonwatch.ImportPlan
@@ -198,7 +186,7 @@ end
 
 function M.run(args)
     return client.guarded(function()
-        local items, err = M.read(source(args), args.under)
+        local items, err = M.read(show.input(args.file):gmatch "[^\n]*", args.under)
         if not items then
             cli.complain("%s: %s; nothing was written", args.file or "standard input", err)
             return cli.exit.usage

@@ -27,22 +27,26 @@ local function write(registry, args, path, value)
     return registry:put(path, value)
 end
 
+local function put(registry, args, value)
+    local written = client.need(write(registry, args, client.path(args.path), value))
+    if args.output then
+        show.row(args, written, views.written)
+    elseif not args.quiet then
+        show.write(("%s: version %d, revision %d\n"):format(written.path, written.version, written.revision))
+    end
+end
+
 function M.run(args)
     if args.create and args.if_version then
         cli.complain "--create and --if-version exclude each other; leave one out"
         return cli.exit.usage
     end
-    local value = args.value
-    if not value or value == "-" then
-        value = io.stdin:read "a"
-    end
-    return client.with(args, { creates = true }, function(registry)
-        local written = client.need(write(registry, args, client.path(args.path), value))
-        if args.output then
-            show.row(args, written, views.written)
-        elseif not args.quiet then
-            show.write(("%s: version %d, revision %d\n"):format(written.path, written.version, written.revision))
+    return client.guarded(function()
+        local value = args.value
+        if not value or value == "-" then
+            value = show.input()
         end
+        return client.with(args, { creates = true }, function(registry) return put(registry, args, value) end)
     end)
 end
 

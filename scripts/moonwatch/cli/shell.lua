@@ -44,7 +44,8 @@ local function first_source(args, terminal)
         local source, err = read_file(args.script)
         return source, args.interactive, err
     elseif not terminal then
-        return io.stdin:read "a", false
+        local source, err = io.stdin:read "a"
+        return source, false, err and "standard input: " .. err
     end
     return nil, true
 end

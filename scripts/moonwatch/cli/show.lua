@@ -17,11 +17,39 @@ function M.colours()
     return colour.new(terminal), terminal
 end
 
---- Print; a reader that has gone (`| head -1`) ends the command.
+local broken_pipe = 32
+
+--- Print; a reader that has gone (`| head -1`) ends the command, as does an output that takes no more.
 function M.write(text)
-    if not io.stdout:write(text) or not io.stdout:flush() then
-        client.leave(cli.exit.ok)
+    local ok, err, code = io.stdout:write(text)
+    if ok then
+        ok, err, code = io.stdout:flush()
     end
+    if not ok and code ~= broken_pipe then
+        cli.complain("standard output: %s", err)
+    end
+    if not ok then
+        client.leave(code == broken_pipe and cli.exit.ok or cli.exit.failed)
+    end
+end
+
+--- All of standard input (also "-"), or of the file `name`; or the end of the command.
+---@param name string?
+---@return string
+function M.input(name)
+    local file, text, err = io.stdin, nil, nil
+    if name and name ~= "-" then
+        file, err = io.open(name)
+    end
+    if file then
+        text, err = file:read "a"
+        err = err and ("%s: %s"):format(file == io.stdin and "standard input" or name, err)
+    end
+    if not text then
+        cli.complain("%s", err)
+        client.leave(cli.exit.failed)
+    end
+    return text
 end
 
 --- Rows, in the format of `-o`; the words of an empty table go to standard error.

@@ -75,7 +75,7 @@ end
 local function steps_of(args)
     local texts, steps = args.step, {}
     if #texts == 0 then
-        for line in io.lines() do
+        for line in show.input():gmatch "[^\n]+" do
             if line:find "%S" and not line:find "^%s*#" then
                 texts[#texts + 1] = line
             end
