@@ -91,6 +91,11 @@ static void hook(lua_State *L, lua_Debug *ar) {
         (void)snprintf(what, sizeof what, "killed: ran for %g s without waiting", (double)lua->config.budget / 1e9);
         (void)overrun(L, ar, lua, what);
     }
+    if (lua->config.interrupted && lua->config.interrupted()) {
+        if (lua->current->overruns > 0) /* it caught the first: from now on as if its time were over */
+            lua->spent = MW_FOREVER / 2;
+        (void)overrun(L, ar, lua, "interrupted");
+    }
     if (lua->config.memory_limit && over_memory(L, lua->config.memory_limit)) {
         char what[96];
         (void)snprintf(what, sizeof what, "killed: the state's memory is over its limit of %zu bytes",

@@ -106,6 +106,8 @@ static const struct {
 static void on_signal(uv_signal_t *handle, int number) {
     program *self = handle->data;
     mw_stuck_noticed();
+    if (number == SIGINT && mw_stuck_was_taken())
+        return;
     if (self->handler == LUA_NOREF) {
         if (self->main)
             mw_lua_cancel(self->main);
@@ -181,7 +183,8 @@ static int push_main(lua_State *L) {
 }
 
 static int run(program *self, char **argv, mw_error *err) {
-    const mw_lua_config config = {.host = self->host, .step = step, .step_arg = self, .backends = self->backends};
+    const mw_lua_config config = {
+        .host = self->host, .step = step, .step_arg = self, .interrupted = mw_stuck_take, .backends = self->backends};
     int status = mw_lua_open(self->L, &config, &self->lua, err);
     if (status != MW_OK)
         return status;

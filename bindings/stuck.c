@@ -11,9 +11,13 @@
 /* The same request may come twice: from the terminal, and from a parent that passes on what it got. */
 #define ONE_REQUEST 0.3
 
+/* A loop that comes round notices a signal within this. */
+#define A_MOMENT 0.05
+
 /* A signal handler is handed nothing, and there is one program to a process. */
 static struct sigaction libuv;
 static volatile sig_atomic_t asked, unlimited, to_the_end;
+static int taken;
 static struct timespec first;
 static struct itimerval patience = {.it_value = {.tv_sec = 10}};
 
@@ -64,6 +68,23 @@ void mw_stuck_patience(double seconds, bool until_the_end) {
 
 void mw_stuck_noticed(void) {
     static const struct itimerval never = {0};
+    if (unlimited)
+        asked = 0;
     if (!to_the_end)
         (void)setitimer(ITIMER_REAL, &never, NULL);
+}
+
+bool mw_stuck_take(void) {
+    if (!unlimited || asked != SIGINT || since_first() < A_MOMENT)
+        return false;
+    asked = 0;
+    taken++;
+    return true;
+}
+
+bool mw_stuck_was_taken(void) {
+    if (taken == 0)
+        return false;
+    taken--;
+    return true;
 }

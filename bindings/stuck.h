@@ -16,4 +16,8 @@ void mw_stuck_patience(double seconds, bool until_the_end);
 /* The loop has noticed the signals so far. */
 void mw_stuck_noticed(void);
 
+/* With a patience of 0: whether the loop has not noticed an INT for a moment. The caller acts on it: once for each. */
+bool mw_stuck_take(void);
+bool mw_stuck_was_taken(void); /* when the loop comes to notice it; once */
+
 #endif

@@ -55,6 +55,27 @@ describe("the shell in a terminal", function()
     assert.equal(0, (t:over()))
   end)
 
+  it("ends a line that never waits with Ctrl-C, also one that catches what ends it", function()
+    start()
+    t:line "print 'begun' while true do end"
+    t:sees "\nbegun"
+    t:key "C-c"
+    t:sees "interrupted"
+    t:line "print 'again' while true do pcall(function() while true do end end) end"
+    t:sees "\nagain"
+    local count = 0
+    Program.eventually("the end", function()
+      t:key "C-c"
+      count = count + 1
+      return t:screen():find("cancelled", 1, true)
+    end)
+    t:line "7 * 6"
+    t:sees "\n42\n"
+    assert.is_nil(t:screen():find("ran for", 1, true))
+    t:key "C-d"
+    assert.equal(0, (t:over()))
+  end)
+
   it("completes Lua names, methods and registry paths", function()
     p:ok { "put", "/services/web-console", "here" }
     start()
