@@ -5,15 +5,21 @@
 #include "lua_modules.h"
 
 #include <histedit.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <uv.h>
+#include <wchar.h>
 
 #define CLASS "moonwatch.Editor"
 #define PROMPT_MAX 256
 
 typedef struct line_reading line_reading;
+typedef struct resizes resizes;
 
 typedef struct editor {
     EditLine *el;
@@ -26,7 +32,14 @@ typedef struct editor {
     bool at_end;           /* Ctrl-D on an empty line */
     char prompt[PROMPT_MAX];
     char *history_file;
+    resizes *resizes;
 } editor;
+
+/* Of its own, since libuv closes it later than the editor goes. */
+struct resizes {
+    uv_signal_t signal;
+    editor *editor;
+};
 
 struct line_reading {
     mw_await await;
@@ -40,6 +53,125 @@ static editor *check_editor(lua_State *L, const char *function) {
     if (!self->el)
         luaL_error(L, "'%s': the editor is closed", function);
     return self;
+}
+
+/* ---- Where things are on the screen --------------------------------------------------------------------------------
+ */
+
+typedef struct place {
+    int columns, row, column;
+} place;
+
+static int screen_width(void) {
+    struct winsize size = {0};
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+}
+
+static void advance_by(place *at, int width) {
+    if (at->column + width > at->columns) { /* a wide character does not hang over the edge */
+        at->row++;
+        at->column = 0;
+    }
+    at->column += width;
+    if (at->column == at->columns) {
+        at->row++;
+        at->column = 0;
+    }
+}
+
+/* As libedit draws it. */
+static void advance(place *at, const char *text, size_t len) {
+    mbstate_t state = {0};
+    while (len > 0) {
+        wchar_t wide = L'?';
+        size_t used = mbrtowc(&wide, text, len, &state);
+        if (used == 0 || used > len)
+            used = 1;
+        if (wide == L'\n') {
+            at->row++;
+            at->column = 0;
+        } else if (wide == L'\t') {
+            advance_by(at, 8 - at->column % 8);
+        } else {
+            int width = wcwidth(wide);
+            advance_by(at, width >= 0 ? width : 2);
+        }
+        text += used;
+        len -= used;
+    }
+}
+
+/* What is between the marks takes no room. */
+static place after_prompt(const editor *self) {
+    place at = {.columns = screen_width()};
+    bool shown = true;
+    for (const char *part = self->prompt; *part; shown = !shown) {
+        size_t len = strcspn(part, "\1");
+        if (shown)
+            advance(&at, part, len);
+        part += len + (part[len] ? 1 : 0);
+    }
+    return at;
+}
+
+static void put_text(const char *text, size_t len) {
+    while (len > 0) {
+        ssize_t written = write(STDOUT_FILENO, text, len);
+        if (written <= 0)
+            return;
+        text += written;
+        len -= (size_t)written;
+    }
+}
+
+/* To where the prompt begins, which may be rows above the cursor; nothing is left of it. */
+static void clear_line(const editor *self) {
+    place at = after_prompt(self);
+    const LineInfo *line = el_line(self->el);
+    advance(&at, line->buffer, (size_t)(line->cursor - line->buffer));
+    char up[16];
+    put_text(up, at.row > 0 ? (size_t)snprintf(up, sizeof up, "\033[%dA", at.row) : 0);
+    put_text("\r\033[J", 4);
+}
+
+/* Behind all that is typed, wherever the cursor is in it. */
+static void go_behind(const editor *self) {
+    place at = after_prompt(self);
+    const LineInfo *line = el_line(self->el);
+    advance(&at, line->buffer, (size_t)(line->cursor - line->buffer));
+    int row = at.row;
+    advance(&at, line->cursor, (size_t)(line->lastchar - line->cursor));
+    char down[32];
+    put_text(down, at.row > row ? (size_t)snprintf(down, sizeof down, "\033[%dB", at.row - row) : 0);
+    put_text(down, (size_t)snprintf(down, sizeof down, "\033[%dG", at.column + 1));
+}
+
+static void on_resize(uv_signal_t *handle, int number) {
+    editor *self = ((resizes *)handle->data)->editor;
+    (void)number;
+    if (!self)
+        return;
+    if (self->reading)
+        clear_line(self);
+    el_resize(self->el);
+    if (self->reading)
+        (void)el_set(self->el, EL_REFRESH);
+}
+
+static void free_resizes(uv_handle_t *handle) {
+    free(handle->data);
+}
+
+static void listen_for_resizes(editor *self) {
+    resizes *started = calloc(1, sizeof *started);
+    if (!started)
+        return;
+    started->editor = self;
+    started->signal.data = started;
+    (void)uv_signal_init(mw_uv_host_loop(self->host), &started->signal);
+    (void)uv_signal_start(&started->signal, on_resize, SIGWINCH);
+    uv_unref((uv_handle_t *)&started->signal);
+    self->resizes = started;
 }
 
 /* ---- Reading a line ------------------------------------------------------------------------------------------------
@@ -137,7 +269,8 @@ static int editor_interrupt(lua_State *L) {
     editor *self = check_editor(L, "interrupt");
     bool reading = self->reading != NULL;
     if (reading) {
-        (void)!write(STDOUT_FILENO, "^C\r\n", 4);
+        go_behind(self);
+        put_text("^C\r\n", 4);
         el_reset(self->el);
         complete_reading(self, NULL, 0, true);
     }
@@ -154,10 +287,15 @@ static int editor_print(lua_State *L) {
     mw_str text = mw__lua_check_string(L, 2, "print", "text");
     (void)fflush(stdout);
     if (self->reading)
-        (void)!write(STDOUT_FILENO, "\r\033[K", 4);
-    for (size_t at = 0; at < text.len; at++) /* raw mode does not turn \n into \r\n */
-        (void)!write(STDOUT_FILENO, text.data[at] == '\n' ? "\r\n" : text.data + at, text.data[at] == '\n' ? 2 : 1);
-    (void)!write(STDOUT_FILENO, "\r\n", 2);
+        clear_line(self);
+    while (text.len > 0) { /* raw mode does not turn \n into \r\n */
+        const char *end = memchr(text.data, '\n', text.len);
+        size_t len = end ? (size_t)(end - text.data) : text.len;
+        put_text(text.data, len);
+        put_text("\r\n", end ? 2 : 0);
+        text = (mw_str){text.data + len + (end ? 1 : 0), text.len - len - (end ? 1 : 0)};
+    }
+    put_text("\r\n", 2);
     if (self->reading)
         (void)el_set(self->el, EL_REFRESH);
     return 0;
@@ -167,8 +305,9 @@ static int editor_print(lua_State *L) {
 static int editor_insert(lua_State *L) {
     editor *self = check_editor(L, "insert");
     const char *text = luaL_checkstring(L, 2);
-    if (self->reading && el_insertstr(self->el, text) == 0) {
-        (void)!write(STDOUT_FILENO, "\r\033[K", 4);
+    if (self->reading) {
+        clear_line(self);
+        (void)el_insertstr(self->el, text);
         (void)el_set(self->el, EL_REFRESH);
     }
     return 0;
@@ -187,33 +326,39 @@ static int editor_buffer(lua_State *L) {
 static int editor_prompt(lua_State *L) {
     editor *self = check_editor(L, "prompt");
     mw_str prompt = mw__lua_check_string(L, 2, "prompt", "text");
+    if (self->reading)
+        clear_line(self);
     size_t len = prompt.len < PROMPT_MAX ? prompt.len : PROMPT_MAX - 1;
     memcpy(self->prompt, prompt.data, len);
     self->prompt[len] = '\0';
-    if (self->reading) {
-        (void)!write(STDOUT_FILENO, "\r\033[K", 4);
+    if (self->reading)
         (void)el_set(self->el, EL_REFRESH);
-    }
     return 0;
 }
 
-/* editor:remember(line): into the history, and its file. */
+/* editor:remember(line): into the history, and behind what its file holds: several shells may write to it. */
 static int editor_remember(lua_State *L) {
     editor *self = check_editor(L, "remember");
     HistEvent event;
     (void)history(self->history, &event, H_ENTER, luaL_checkstring(L, 2));
-    if (self->history_file)
-        (void)history(self->history, &event, H_SAVE, self->history_file);
+    FILE *file = self->history_file ? fopen(self->history_file, "ae") : NULL;
+    if (!file)
+        return 0;
+    (void)fseek(file, 0, SEEK_END);
+    (void)history(self->history, &event, H_NSAVE_FP, (size_t)0, file); /* the newest, counted from 0 */
+    (void)fclose(file);
     return 0;
 }
 
-/* editor:width() -> columns of the terminal */
-static int editor_width(lua_State *L) {
-    editor *self = check_editor(L, "width");
-    int columns = 0;
-    (void)el_get(self->el, EL_GETTC, "co", &columns, (void *)NULL);
-    lua_pushinteger(L, columns > 0 ? columns : 80);
-    return 1;
+/* A file that has grown to more than twice what is loaded of it is written anew. */
+static void load_history(editor *self, int size) {
+    HistEvent event;
+    char fresh[PATH_MAX];
+    int lines = history(self->history, &event, H_LOAD, self->history_file);
+    if (lines <= 2 * size || snprintf(fresh, sizeof fresh, "%s.new", self->history_file) >= PATH_MAX)
+        return;
+    if (history(self->history, &event, H_SAVE, fresh) < 0 || rename(fresh, self->history_file) != 0)
+        (void)unlink(fresh);
 }
 
 /* Tab: what to insert may have to be read from the registry, so a task finds it out and inserts it when it is there. */
@@ -222,7 +367,12 @@ static unsigned char on_tab(EditLine *el, int key) {
     (void)el_get(el, EL_CLIENTDATA, &data);
     editor *self = data;
     lua_State *L = self->lua->main;
+    int waiting = 0;
     (void)key;
+    if (ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting > 0) { /* pasted: nobody types so fast */
+        (void)el_insertstr(el, "\t");
+        return CC_REFRESH;
+    }
     if (self->complete == LUA_NOREF || !lua_checkstack(L, 2))
         return CC_NORM;
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->complete);
@@ -256,6 +406,11 @@ static int editor_close(lua_State *L) {
         return 0;
     if (self->reading)
         complete_reading(self, NULL, 0, true);
+    if (self->resizes) {
+        self->resizes->editor = NULL;
+        uv_close((uv_handle_t *)&self->resizes->signal, free_resizes);
+    }
+    self->resizes = NULL;
     el_end(self->el);
     self->el = NULL;
     history_end(self->history);
@@ -299,13 +454,14 @@ static int edit_open(lua_State *L) {
     (void)history(self->history, &event, H_SETSIZE, size);
     (void)history(self->history, &event, H_SETUNIQUE, 1);
     if (file && (self->history_file = strdup(file)))
-        (void)history(self->history, &event, H_LOAD, file);
+        load_history(self, size);
     (void)el_set(self->el, EL_CLIENTDATA, self);
     (void)el_set(self->el, EL_PROMPT_ESC, give_prompt, '\1');
     (void)el_set(self->el, EL_EDITOR, "emacs");
     (void)el_set(self->el, EL_SIGNAL, 0);
     (void)el_set(self->el, EL_HIST, history, self->history);
     bind_keys(self);
+    listen_for_resizes(self);
     if (lua_isfunction(L, -2)) {
         lua_pushvalue(L, -2);
         self->complete = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -321,14 +477,20 @@ static int edit_is_terminal(lua_State *L) {
     return 3;
 }
 
+/* edit.width() -> columns of the terminal, as it is now; 80 where there is none */
+static int edit_width(lua_State *L) {
+    lua_pushinteger(L, screen_width());
+    return 1;
+}
+
 int luaopen_moonwatch_edit(lua_State *L) {
-    static const luaL_Reg methods[] = {{"read", editor_read},     {"interrupt", editor_interrupt},
-                                       {"print", editor_print},   {"insert", editor_insert},
-                                       {"buffer", editor_buffer}, {"prompt", editor_prompt},
-                                       {"width", editor_width},   {"remember", editor_remember},
-                                       {"close", editor_close},   {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"read", editor_read},         {"interrupt", editor_interrupt}, {"print", editor_print},
+        {"insert", editor_insert},     {"buffer", editor_buffer},       {"prompt", editor_prompt},
+        {"remember", editor_remember}, {"close", editor_close},         {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", editor_close}, {"__close", editor_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"open", edit_open}, {"is_terminal", edit_is_terminal}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"open", edit_open}, {"is_terminal", edit_is_terminal}, {"width", edit_width}, {NULL, NULL}};
     if (luaL_newmetatable(L, CLASS)) {
         luaL_setfuncs(L, meta, 0);
         luaL_newlib(L, methods);

@@ -113,6 +113,36 @@ describe("the shell in a terminal", function()
     assert.equal(0, (t:over()))
   end)
 
+  it("draws a line of several rows again as it was: below a change, in another width, ended by Ctrl-C", function()
+    start()
+    t:line "watch /w"
+    t:sees "synced"
+    t:type(("x"):rep(150))
+    p:ok { "put", "/w/a", "changed" }
+    t:sees "/w/a = changed"
+    t:resize(60, 40)
+    p:ok { "put", "/w/b", "changed" }
+    t:sees "/w/b = changed"
+    t:sees("/> " .. ("x"):rep(150))
+    assert.equal(150, select(2, t:screen():gsub("x", "")))
+    t:key "C-a"
+    t:type "yy"
+    t:sees("/> yy" .. ("x"):rep(150))
+    t:key "C-c"
+    t:sees "x^C"
+    t:line "('z'):rep(50), { ('a'):rep(30), ('b'):rep(30) }"
+    t:sees('\n  "' .. ("a"):rep(30) .. '"') -- not in one line of 80
+    t:key "C-d"
+    assert.equal(0, (t:over()))
+  end)
+
+  it("takes what is pasted as it is", function()
+    start()
+    t:paste "local mw.regist\t= 1\nfor i = 1, 2 do\n\tprint(i,\ti)\nend\n"
+    t:sees "mw.regist  "
+    t:sees "\n2       2"
+  end)
+
   it("takes what is typed while a line still runs, Ctrl-D too", function()
     start()
     t:line "mw.sleep(0.3)"
@@ -135,6 +165,30 @@ describe("the shell in a terminal", function()
     t:sees "'some' .. 'thing'"
     t:key "Enter"
     t:sees '"something"'
+    t:key "C-d"
+    assert.equal(0, (t:over()))
+  end)
+
+  it("remembers a line of several as it was typed, beside those of another shell", function()
+    local other <close> = Terminal.new(p, "other")
+    start()
+    other:start "moonwatch shell"
+    other:sees "/> "
+    t:line "for i = 1, 1 do -- once"
+    t:line "  print('n' .. i)"
+    t:line "end"
+    t:sees "\nn1"
+    other:line "'of the ' .. 'other'"
+    other:sees '"of the other"'
+    t:key "C-d"
+    assert.equal(0, (t:over()))
+    start()
+    t:key "Up"
+    t:sees "'of the ' .. 'other'"
+    t:key "Up"
+    t:sees "-- once\n  print('n' .. i)\nend"
+    t:key "Enter"
+    t:sees "\nn1"
     t:key "C-d"
     assert.equal(0, (t:over()))
   end)

@@ -9,9 +9,10 @@ Terminal.__index = Terminal
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
 ---@param p support.Program
+---@param name string?         of a second terminal beside the first
 ---@return support.Terminal
-function Terminal.new(p)
-  return setmetatable({ p = p, socket = p.folder .. "/tmux" }, Terminal)
+function Terminal.new(p, name)
+  return setmetatable({ p = p, socket = p.folder .. "/" .. (name or "tmux") }, Terminal)
 end
 
 -- tmux itself does not survive a preloaded AddressSanitizer; what it starts gets it again (see start).
@@ -43,6 +44,17 @@ function Terminal:key(name) tmux(self, "send-keys -t main " .. name) end
 function Terminal:line(text)
   self:type(text)
   self:key "Enter"
+end
+
+--- As from the clipboard: all at once.
+function Terminal:paste(text)
+  self.p:write("paste", text)
+  tmux(self, "load-buffer paste")
+  tmux(self, "paste-buffer -t main")
+end
+
+function Terminal:resize(columns, rows)
+  tmux(self, ("resize-window -t main -x %d -y %d"):format(columns, rows))
 end
 
 --- What is on the screen; `options` of tmux's capture-pane: "-e" = with colours.

@@ -109,7 +109,7 @@ function M.run(args)
         cli.complain("%s", err)
         return cli.exit.failed
     end
-    local open, engine = opener(args, colour.new(output_terminal), 80)
+    local open, engine = opener(args, colour.new(output_terminal), edit.width())
     if not open then
         return cli.exit.config
     end

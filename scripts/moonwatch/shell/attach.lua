@@ -22,6 +22,7 @@ end
 -- ---- The engine's end -----------------------------------------------------------------------------------------------
 
 local function answer(session, request)
+    session.width = tonumber(request.width) or session.width
     if request.eval then
         return { outcome = session:eval(request.eval), prompt = session:prompt(false) }
     elseif request.complete then
@@ -98,7 +99,7 @@ local function ask(self, request)
 end
 
 function Remote:eval(text)
-    local reply = ask(self, { eval = text })
+    local reply = ask(self, { eval = text, width = self.width })
     self.shown_prompt = reply.prompt or self.shown_prompt
     if not reply.outcome then
         self.print "the engine has gone"

@@ -18,6 +18,7 @@ end
 ---@field complete fun(self, text: string): {insert: string, candidates: string[], more: integer?}
 ---@field prompt fun(self, more: boolean): string
 ---@field cancel fun(self): boolean
+---@field width integer     columns; may change from line to line
 
 local function offer(editor, session)
     local line, cursor = editor:buffer()
@@ -66,10 +67,11 @@ function M.interactive(connect)
         interrupted = false
         if line then
             local text = more and pending .. "\n" .. line or line
+            session.width = edit.width()
             local outcome = session:eval(text)
             pending = outcome == "incomplete" and text or ""
             if outcome ~= "incomplete" and text:find "%S" then
-                editor:remember((text:gsub("%s*\n%s*", " ")))
+                editor:remember(text)
             end
         elseif why == "interrupt" then
             pending = ""
