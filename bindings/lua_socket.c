@@ -14,23 +14,34 @@
 #define CLASS_STREAM "moonwatch.Stream"
 #define CLASS_LISTENER "moonwatch.SocketListener"
 #define LINE_MAX_BYTES (1024u * 1024u)
+#define UNSENT_MAX (16 * LINE_MAX_BYTES)
 
 typedef struct reader reader;
+typedef struct drainer drainer;
 
 typedef struct stream {
     mw_lua *lua;
     mw_host *host;
     int fd; /* -1 = closed */
-    mw_poll readable;
+    mw_poll ready;
     char *bytes; /* read and not yet asked for */
     size_t len, room;
+    char *unsent; /* from `sent` to `end` */
+    size_t sent, end, unsent_room;
     bool ended;
     reader *reader;
+    drainer *drainers;
 } stream;
 
 struct reader {
     mw_await await;
     stream *stream;
+};
+
+struct drainer {
+    mw_await await;
+    stream *stream;
+    drainer *next;
 };
 
 typedef struct listener {
@@ -76,21 +87,42 @@ static stream *check_stream(lua_State *L, const char *function) {
     return mw__lua_check_self(L, CLASS_STREAM, function);
 }
 
-static void shut(stream *self) {
-    if (self->fd < 0)
-        return;
-    mw_poll_stop(self->host, &self->readable);
-    (void)close(self->fd);
-    self->fd = -1;
-    self->ended = true;
+static void wake_drainers(stream *self) {
+    drainer *waiting = self->drainers;
+    self->drainers = NULL;
+    while (waiting) {
+        drainer *next = waiting->next;
+        mw__lua_await_done(&waiting->await);
+        waiting = next;
+    }
 }
 
 static void wake_reader(stream *self) {
     reader *waiting = self->reader;
     self->reader = NULL;
-    mw_poll_stop(self->host, &self->readable);
     if (waiting)
         mw__lua_await_done(&waiting->await);
+}
+
+static void shut(stream *self) {
+    if (self->fd < 0)
+        return;
+    mw_poll_stop(self->host, &self->ready);
+    (void)close(self->fd);
+    self->fd = -1;
+    self->ended = true;
+    wake_drainers(self);
+}
+
+/* For what somebody waits for, or has left to be sent. */
+static void listen_on(stream *self) {
+    unsigned events = (self->reader ? MW_READABLE : 0) | (self->end > self->sent ? MW_WRITABLE : 0);
+    if (self->fd < 0 || events == 0) {
+        mw_poll_stop(self->host, &self->ready);
+    } else if (mw_poll_start(self->host, &self->ready, self->fd, events) != MW_OK) {
+        shut(self);
+        wake_reader(self);
+    }
 }
 
 static bool make_room(stream *self) {
@@ -105,9 +137,7 @@ static bool make_room(stream *self) {
     return true;
 }
 
-static void on_readable(mw_poll *poll, unsigned events) {
-    stream *self = mw_container(poll, stream, readable);
-    (void)events;
+static void receive(stream *self) {
     ssize_t n = make_room(self) ? read(self->fd, self->bytes + self->len, self->room - self->len) : 0;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -117,6 +147,29 @@ static void on_readable(mw_poll *poll, unsigned events) {
         self->len += (size_t)n;
     if (self->ended || memchr(self->bytes, '\n', self->len))
         wake_reader(self);
+}
+
+/* What the peer takes now. It will not take any more once it has gone: its end is heard by whoever reads. */
+static void flush(stream *self) {
+    while (self->end > self->sent) {
+        ssize_t n = send(self->fd, self->unsent + self->sent, self->end - self->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n < 0)
+            (void)shutdown(self->fd, SHUT_RDWR);
+        self->sent = n < 0 ? self->end : self->sent + (size_t)n;
+    }
+    self->sent = self->end = 0;
+    wake_drainers(self);
+}
+
+static void on_ready(mw_poll *poll, unsigned events) {
+    stream *self = mw_container(poll, stream, ready);
+    if (events & MW_WRITABLE)
+        flush(self);
+    if ((events & MW_READABLE) && self->reader)
+        receive(self);
+    listen_on(self);
 }
 
 /* The next line, or nil at the end. */
@@ -143,7 +196,7 @@ static void drop_reader(mw_await *await) {
     reader *self = (reader *)await;
     if (self->stream->reader == self) {
         self->stream->reader = NULL;
-        mw_poll_stop(self->stream->host, &self->stream->readable);
+        listen_on(self->stream);
     }
     mw__lua_await_free(await);
 }
@@ -161,25 +214,77 @@ static int stream_read(lua_State *L) {
         return luaL_error(L, "out of memory");
     started->stream = self;
     self->reader = started;
-    if (mw_poll_start(self->host, &self->readable, self->fd, MW_READABLE) != MW_OK) {
-        self->ended = true;
-        wake_reader(self);
-    }
+    listen_on(self);
     return mw__lua_wait(L, mw__lua_process_real(L), &started->await);
 }
 
-/* stream:write(line) -> whether it was written whole. What a peer does not take within the socket's own buffer is lost
- * with the stream: an operator who stops reading must not stop the engine. */
+static bool append(stream *self, const char *bytes, size_t len) {
+    if (self->sent > 0)
+        memmove(self->unsent, self->unsent + self->sent, self->end - self->sent);
+    self->end -= self->sent;
+    self->sent = 0;
+    if (len > UNSENT_MAX - self->end)
+        return false;
+    if (len > self->unsent_room - self->end) {
+        size_t room = self->unsent_room * 2 > self->end + len ? self->unsent_room * 2 : self->end + len;
+        char *longer = realloc(self->unsent, room);
+        if (!longer)
+            return false;
+        self->unsent = longer;
+        self->unsent_room = room;
+    }
+    memcpy(self->unsent + self->end, bytes, len);
+    self->end += len;
+    return true;
+}
+
+/* stream:write(line) -> whether the peer is there, bytes that it has not taken yet. Does not wait, up to a bound: an
+ * operator who stops reading must not stop the engine, and loses the stream at last. */
 static int stream_write(lua_State *L) {
     stream *self = check_stream(L, "write");
     size_t len = 0;
     const char *text = luaL_checklstring(L, 2, &len);
-    bool whole = self->fd >= 0 && send(self->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len &&
-                 send(self->fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
-    if (!whole && self->fd >= 0)
+    bool taken = self->fd >= 0 && append(self, text, len) && append(self, "\n", 1);
+    if (taken)
+        flush(self);
+    else if (self->fd >= 0)
         (void)shutdown(self->fd, SHUT_RDWR);
-    lua_pushboolean(L, whole);
-    return 1;
+    listen_on(self);
+    lua_pushboolean(L, taken);
+    lua_pushinteger(L, (lua_Integer)(self->end - self->sent));
+    return 2;
+}
+
+static int finish_drainer(lua_State *L, mw_await *await) {
+    (void)L;
+    mw__lua_await_free(await);
+    return 0;
+}
+
+static void drop_drainer(mw_await *await) {
+    drainer *self = (drainer *)await;
+    for (drainer **at = &self->stream->drainers; *at; at = &(*at)->next) {
+        if (*at == self) {
+            *at = self->next;
+            break;
+        }
+    }
+    mw__lua_await_free(await);
+}
+
+/* stream:drain(): waits until the peer has taken all, or has gone. The stream must be kept meanwhile. */
+static int stream_drain(lua_State *L) {
+    stream *self = check_stream(L, "drain");
+    if (self->fd < 0 || self->end == self->sent)
+        return 0;
+    mw__lua_must_be_able_to_wait(L, "drain");
+    drainer *started = mw__lua_await_new(self->lua, sizeof *started, finish_drainer, drop_drainer);
+    if (!started)
+        return luaL_error(L, "out of memory");
+    started->stream = self;
+    started->next = self->drainers;
+    self->drainers = started;
+    return mw__lua_wait(L, mw__lua_process_real(L), &started->await);
 }
 
 static int stream_close(lua_State *L) {
@@ -188,17 +293,16 @@ static int stream_close(lua_State *L) {
     if (self->reader)
         wake_reader(self);
     free(self->bytes);
-    self->bytes = NULL;
-    self->len = self->room = 0;
+    free(self->unsent);
+    self->bytes = self->unsent = NULL;
+    self->len = self->room = self->sent = self->end = self->unsent_room = 0;
     return 0;
 }
 
 static void push_stream(lua_State *L, int fd) {
-    int large = (int)LINE_MAX_BYTES;
     stream *self = lua_newuserdatauv(L, sizeof *self, 0);
-    *self = (stream){.fd = fd, .readable = {.ready = on_readable}, .lua = mw__lua_context(L)};
+    *self = (stream){.fd = fd, .ready = {.ready = on_ready}, .lua = mw__lua_context(L)};
     self->host = mw__lua_process_real(L)->host;
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
     luaL_setmetatable(L, CLASS_STREAM);
 }
 
@@ -328,7 +432,7 @@ static int socket_user(lua_State *L) {
 
 int luaopen_moonwatch_socket(lua_State *L) {
     static const luaL_Reg of_stream[] = {
-        {"read", stream_read}, {"write", stream_write}, {"close", stream_close}, {NULL, NULL}};
+        {"read", stream_read}, {"write", stream_write}, {"drain", stream_drain}, {"close", stream_close}, {NULL, NULL}};
     static const luaL_Reg of_listener[] = {{"close", listener_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"connect", socket_connect}, {"listen", socket_listen}, {"user", socket_user}, {NULL, NULL}};

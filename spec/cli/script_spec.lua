@@ -47,7 +47,34 @@ describe("moonwatch shell", function()
     assert.equal("", io.popen(("ls %s | grep sock"):format(p.folder)):read "a")
     local code, _, err = p:run { "shell", "--attach", "spec", "-e", "1" }
     assert.equal(1, code)
-    assert.matches("^moonwatch: [^\n]*sock", err)
+    assert.matches("^moonwatch: [^\n]*sock: No such file or directory; nobody listens", err)
+  end)
+
+  it("gets all that a line inside an engine prints, however fast and long", function()
+    p:write("engine.lua", "print 'ready'")
+    local engine = p:start { "run", "--attach", "spec", "engine.lua" }
+    engine.says "ready"
+    local out = p:ok { "shell", "--attach", "spec", "-e", "for i = 1, 50000 do print(i) end print(('x'):rep(5000000))" }
+    assert.equal(50001, select(2, out:gsub("\n", "")))
+    assert.matches("\n50000\nx+\n$", out)
+    assert.equal(5000000 + 1 + #out:match "^.*\n50000\n", #out)
+    assert.equal("1\n", p:ok { "shell", "--attach", "spec", "-e", "1" })
+  end)
+
+  it("leaves the engine alone when the operator's end stops reading", function()
+    p:write("engine.lua", "print 'ready'")
+    local engine = p:start { "run", "--attach", "spec", "engine.lua" }
+    engine.says "ready"
+    local flood = "print 'begun' while true do print(('x'):rep(100000)) end"
+    local operator = p:start { "shell", "--attach", "spec", "-e", flood }
+    operator.says "begun"
+    operator.signal "STOP"
+    for i = 1, 3 do
+      assert.equal(i .. "\n", p:ok { "shell", "--attach", "spec", "-e", tostring(i) })
+    end
+    operator.signal "KILL"
+    operator.code()
+    Program.eventually("the operator's end", function() return select(2, engine.err():gsub("has left", "")) == 4 end)
   end)
 
   it("is let in by the configuration's key as well, and a second engine is refused", function()

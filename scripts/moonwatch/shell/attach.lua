@@ -44,13 +44,28 @@ local function global_of(engine, name)
     end
 end
 
+local piece = 256 * 1024 -- of a text in one message, and what may wait for the operator's end before who prints waits
+
+-- Who prints faster than the operator's end takes it waits, where he can.
+local function print_to(stream, text)
+    local at = 1
+    repeat
+        local last = at + piece > #text
+        local there, unsent = stream:write(json.encode { print = text:sub(at, at + piece - 1), more = not last or nil })
+        if there and unsent > piece and coroutine.isyieldable() then
+            stream:drain()
+        end
+        at = at + piece
+    until last or not there
+end
+
 local function serve(engine, stream)
     local hello = json.decode(stream:read() or "") or {}
     local session = require("moonwatch.shell.session").new(engine.api, {
         backend = engine.backend, width = tonumber(hello.width) or 80,
         colours = colour.new(hello.colours == true),
         lookup = function(name) return global_of(engine, name) end,
-        print = function(text) stream:write(json.encode { print = text }) end,
+        print = function(text) print_to(stream, text) end,
         changed = function() stream:write(json.encode { changed = true }) end,
     })
     core.log("info", "attach: an operator is here")
@@ -139,8 +154,11 @@ end
 local function receive(self, changed)
     for line in function() return self.stream:read() end do
         local message = json.decode(line) or {}
-        if message.print then
-            self.print(message.print)
+        if message.print and message.more then
+            self.pieces[#self.pieces + 1] = message.print
+        elseif message.print then
+            self.print(table.concat(self.pieces) .. message.print)
+            self.pieces = {}
         elseif message.changed then
             core.spawn(function()
                 self.shown_prompt = ask(self, { prompt = true }).prompt
@@ -158,14 +176,21 @@ local function receive(self, changed)
     end
 end
 
+local advice = {
+    ["No such file or directory"] = "; nobody listens: `moonwatch run --attach NAME`, or `attach: NAME` in its file",
+    ["Connection refused"] = "; the engine that listened there has gone: start it again",
+    ["Permission denied"] = "; it is another user's engine: attach as that user",
+}
+
 --- A session in the engine `name`, or nil, why.
 ---@param options {print: fun(text: string), changed: fun(), width: integer, colours: boolean}
 function M.connect(name, options)
     local stream, err = socket.connect(M.path(name))
     if not stream then
-        return nil, err
+        return nil, err .. (advice[err:match "[^:]*$":sub(2)] or "")
     end
-    local self = setmetatable({ stream = stream, print = options.print, waiting = {}, replies = {}, last = 0 }, Remote)
+    local self = setmetatable({ stream = stream, print = options.print, waiting = {}, replies = {}, pieces = {},
+        last = 0 }, Remote)
     stream:write(json.encode { width = options.width, colours = options.colours })
     core.spawn_apart(receive, self, options.changed)
     return self
