@@ -45,6 +45,16 @@ describe("moonwatch lock", function()
     assert.equal(9, holder.code())
     assert.equal("in\ncleaned up\n", holder.out())
   end)
+
+  it("ends a command that is stopped, which gets to clean up first", function()
+    local holder = p:start { "lock", "/l", "--", "sh", "-c",
+      'trap "echo cleaned up; exit 9" TERM; echo in $$; while :; do sleep 0.01; done' }
+    holder.says "in"
+    os.execute("kill -STOP " .. holder.out():match "in (%d+)")
+    holder.signal "TERM"
+    assert.equal(9, holder.code())
+    assert.matches("cleaned up\n$", holder.out())
+  end)
 end)
 
 describe("moonwatch elect", function()

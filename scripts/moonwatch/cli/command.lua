@@ -6,7 +6,7 @@ local core = require "moonwatch.core"
 
 local M = {}
 
-local signals = { HUP = 1, INT = 2, KILL = 9, TERM = 15 }
+local signals = { HUP = 1, INT = 2, KILL = 9, TERM = 15, CONT = 18 }
 
 local function environment(variables)
     local list = {}
@@ -26,9 +26,10 @@ end
 local Command = {}
 Command.__index = Command
 
---- Signals to all of its group.
+--- Signals to all of its group. Who is stopped goes on with it: nothing but KILL would reach him.
 function Command:signal(name)
-    return self.process:kill(signals[name])
+    self.process:kill(signals[name])
+    self.process:kill(signals.CONT)
 end
 
 --- Wait for its end: its exit code, 128 + signal when a signal ended it.
