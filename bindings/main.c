@@ -84,12 +84,18 @@ static int process_end_within(lua_State *L) {
     return 0;
 }
 
+/* process.ignore_stops(on): of the terminal (Ctrl-Z). What only we can end must not run on while we are stopped. */
+static int process_ignore_stops(lua_State *L) {
+    void (*action)(int) = lua_toboolean(L, 1) ? SIG_IGN : SIG_DFL;
+    (void)signal(SIGTSTP, action);
+    (void)signal(SIGTTOU, action);
+    return 0;
+}
+
 static int open_process(lua_State *L) {
-    static const luaL_Reg functions[] = {{"on_signal", process_on_signal},
-                                         {"log_level", process_log_level},
-                                         {"log_format", process_log_format},
-                                         {"end_within", process_end_within},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"on_signal", process_on_signal},       {"log_level", process_log_level},
+                                         {"log_format", process_log_format},     {"end_within", process_end_within},
+                                         {"ignore_stops", process_ignore_stops}, {NULL, NULL}};
     luaL_newlibtable(L, functions);
     (void)lua_getfield(L, LUA_REGISTRYINDEX, "moonwatch.program");
     luaL_setfuncs(L, functions, 1);

@@ -98,4 +98,17 @@ describe("in a terminal", function()
     t:line "exit"
     assert.equal(0, (t:over()))
   end)
+
+  it("lock takes no Ctrl-Z, by which its command would go on without a lock", function()
+    t:start "bash --norc --noprofile -i"
+    t:line "moonwatch lock /l -- sh -c 'echo in; while :; do sleep 0.01; done'"
+    t:sees "\nin\n"
+    t:key "C-z"
+    t:sees "^Z"
+    t:key "C-c"
+    t:line "echo code $?; exit"
+    t:sees "\ncode 130"
+    local _, screen = t:over()
+    assert.is_nil(screen:find "Stopped")
+  end)
 end)

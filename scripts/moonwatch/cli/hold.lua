@@ -59,16 +59,20 @@ end
 ---@return integer code
 ---@return boolean? lost    by no doing of ours, and nobody has asked us to end meanwhile
 function M.run(registry, hold, words, prefix)
+    local ours = require "moonwatch.process"
+    ours.ignore_stops(true)
     local process = command.start(words, variables_of(registry, hold, prefix))
     local watcher = core.spawn_apart(guard, registry, hold, process)
     local code = process:wait()
     if hold.ended then
         watcher:join() -- the rest of its group
         process:forget_signals()
+        ours.ignore_stops(false)
         cli.complain("%s was lost; the command was ended", hold.path)
         return cli.exit.lost, not process.asked
     end
     process:forget_signals()
+    ours.ignore_stops(false)
     watcher:cancel()
     return code
 end
