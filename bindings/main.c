@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <locale.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@ typedef struct program {
     mw_task *main;
     mw_log_level level;
     mw_log_style style;
+    pthread_mutex_t unsaid_guard;
+    char unsaid[256]; /* the last warning that the level has kept back */
     char backends[PATH_MAX];
     int handler; /* Lua reference of what process.on_signal was given */
     bool ended, closed;
@@ -40,10 +43,15 @@ typedef struct program {
 
 /* Any thread; one write per line, so that lines of several processes do not mix. */
 static void log_line(void *arg, mw_log_level level, const char *component, const char *line) {
-    const program *self = arg;
+    program *self = arg;
     char out[MW_LOG_LINE_MAX];
-    if (level >= self->level)
+    if (level >= self->level) {
         (void)!write(STDERR_FILENO, out, mw_log_line(out, self->style, level, component, line));
+    } else if (level >= MW_LOG_WARN) {
+        (void)pthread_mutex_lock(&self->unsaid_guard);
+        (void)snprintf(self->unsaid, sizeof self->unsaid, "%s", line);
+        (void)pthread_mutex_unlock(&self->unsaid_guard);
+    }
 }
 
 /* ---- moonwatch.process: what a script of the program itself may ask of it ------------------------------------------
@@ -70,6 +78,18 @@ static int process_log_level(lua_State *L) {
     return 0;
 }
 
+/* process.unsaid() -> the last warning that the level has kept back, or nil; once */
+static int process_unsaid(lua_State *L) {
+    program *self = self_of(L);
+    char line[sizeof self->unsaid];
+    (void)pthread_mutex_lock(&self->unsaid_guard);
+    memcpy(line, self->unsaid, sizeof line);
+    self->unsaid[0] = '\0';
+    (void)pthread_mutex_unlock(&self->unsaid_guard);
+    lua_pushstring(L, *line ? line : NULL);
+    return 1;
+}
+
 /* process.log_format("text" | "json") */
 static int process_log_format(lua_State *L) {
     static const char *const formats[] = {"text", "json", NULL};
@@ -93,9 +113,13 @@ static int process_ignore_stops(lua_State *L) {
 }
 
 static int open_process(lua_State *L) {
-    static const luaL_Reg functions[] = {{"on_signal", process_on_signal},       {"log_level", process_log_level},
-                                         {"log_format", process_log_format},     {"end_within", process_end_within},
-                                         {"ignore_stops", process_ignore_stops}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"on_signal", process_on_signal},
+                                         {"log_level", process_log_level},
+                                         {"unsaid", process_unsaid},
+                                         {"log_format", process_log_format},
+                                         {"end_within", process_end_within},
+                                         {"ignore_stops", process_ignore_stops},
+                                         {NULL, NULL}};
     luaL_newlibtable(L, functions);
     (void)lua_getfield(L, LUA_REGISTRYINDEX, "moonwatch.program");
     luaL_setfuncs(L, functions, 1);
@@ -246,7 +270,7 @@ static int finish_output(int status) {
 
 int main(int argc, char **argv) {
     fill_standard_descriptors();
-    program self = {.level = MW_LOG_INFO, .handler = LUA_NOREF};
+    program self = {.level = MW_LOG_INFO, .handler = LUA_NOREF, .unsaid_guard = PTHREAD_MUTEX_INITIALIZER};
     mw_error err = {0};
     self.style = isatty(STDERR_FILENO) ? MW_LOG_SHORT : MW_LOG_DATED;
     (void)setlocale(LC_CTYPE, "");

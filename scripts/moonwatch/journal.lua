@@ -10,9 +10,12 @@ local function since(start)
 end
 
 --- Where a backend with these options of mw.open is, without its secrets.
-local function place(options)
+---@param options table
+---@return string
+function M.place(options)
     local where = options.path or options.servers or options.url
-    return where and (" %s"):format(require("moonwatch.url").redact(where)) or ""
+    where = type(where) == "table" and table.concat(where, ",") or where
+    return options.backend .. (where and " " .. require("moonwatch.url").redact(where) or "")
 end
 
 --- What to tell a registry's connection listener: each state is a line.
@@ -24,7 +27,7 @@ function M.connection(options)
 
     function tell.connected(event)
         session, parted = ("%x"):format(event.session), nil
-        log.info("registry connected: %s%s, session %s", options.backend, place(options), session)
+        log.info("registry connected: %s, session %s", M.place(options), session)
     end
 
     function tell.suspended(_, reason)

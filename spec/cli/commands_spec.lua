@@ -97,6 +97,21 @@ describe("the commands", function()
       zookeeper = "^[%d.]+:%d+, 3%.%d+%.%d+$" })[os.getenv "MOONWATCH_SPEC_BACKEND"], found.server)
   end)
 
+  it("say who does not answer, and why where that is known; no lock is waited for longer than asked", function()
+    local code, _, err = p:run { "get", "/a", "-b", "zookeeper:127.0.0.1:1", "--timeout", "100ms" }
+    assert.equal(6, code)
+    assert.matches("^moonwatch: zookeeper 127.0.0.1:1: timeout: not connected in time", err)
+    local address = { "-b", "zookeeper:not-a-name.invalid:2181", "--timeout", "1s" }
+    local words = { "lock", "/a", table.unpack(address) }
+    table.move({ "--", "true" }, 1, 2, #words + 1, words)
+    code, _, err = p:run(words)
+    assert.equal(6, code)
+    assert.matches("^moonwatch: zookeeper: not%-a%-name.invalid: [^\n]+: timeout: not connected in time", err)
+    code, _, err = p:run { "doctor", table.unpack(address) }
+    assert.equal(1, code)
+    assert.matches("not%-a%-name.invalid: ", p:read "out" .. err)
+  end)
+
   it("fail when their input cannot be read or their output cannot be written", function()
     p:ok { "put", "/a", "1" }
     local function with(redirection) return ("sh -c 'exec \"$@\" %s' sh"):format(redirection) end

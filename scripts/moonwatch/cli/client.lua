@@ -230,13 +230,27 @@ function M.open(args, wanted)
         cli.complain("%s: there is no such registry; put, txn or import create it", options.path)
         M.leave(cli.exit.not_found)
     end
-    if args.timeout and not wanted.waits then
-        options.wait = M.seconds(args.timeout, "--timeout")
-        options.op_timeout = options.wait
+    local bound = args.timeout and M.seconds(args.timeout, "--timeout")
+    if bound and not wanted.waits then
+        options.wait, options.op_timeout = bound, bound
+    elseif bound and bound < 10 then -- nobody who waits so long for a lock wants to wait longer for its server
+        options.wait = bound
     end
     local system = require "moonwatch.system"
     options.name = options.name or ("moonwatch %s %d@%s"):format(args.command, system.pid(), system.hostname() or "?")
-    return M.need(library.open(options))
+    local registry, err = library.open(options)
+    if not registry then
+        M.leave(M.fail(err, err.code == "timeout" and M.not_connected(options) or nil))
+    end
+    return registry
+end
+
+--- What the backend has said of it that nobody answers, or where that is.
+---@param options table     of mw.open
+---@return string
+function M.not_connected(options)
+    local said = require("moonwatch.process").unsaid()
+    return said and ("%s: %s"):format(options.backend, said) or require("moonwatch.journal").place(options)
 end
 
 --- Open the registry, run `body(registry)`, close it: the exit code.

@@ -119,9 +119,11 @@ local function examine(options, add)
     add("library", "ok", info.library, "")
     fit(add, options)
     local took, registry
+    require("moonwatch.process").unsaid() -- of the backend before
     took, registry, err = timed(function() return library.open(options) end)
     if not registry then
-        return add("reachable", "fail", tostring(err), advise(err))
+        local where = err.code == "timeout" and client.not_connected(options) .. ": " or ""
+        return add("reachable", "fail", where .. tostring(err), advise(err))
     end
     local open <close> = registry
     add("reachable", "ok", ("connected in %.1f ms"):format(took * 1000), "")
