@@ -9,15 +9,19 @@ local function bare(text)
         off = 1, y = 1, n = 1 })[text:lower()]
 end
 
+local function quoted(text)
+    text = text:gsub('[%c"\\]', function(char)
+        return ({ ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\t"] = "\\t" })[char]
+            or ("\\x%02x"):format(char:byte())
+    end)
+    -- Not printable in YAML, or ends of lines to it: U+0080-9F, U+2028, U+2029, U+FEFF.
+    text = text:gsub("\xc2([\x80-\x9f])", function(char) return ("\\x%02x"):format(char:byte()) end)
+    return '"' .. text:gsub("\u{2028}", "\\u2028"):gsub("\u{2029}", "\\u2029"):gsub("\u{feff}", "\\ufeff") .. '"'
+end
+
 local function scalar(value)
     if type(value) == "string" then
-        if bare(value) then
-            return value
-        end
-        return '"' .. value:gsub('[%c"\\]', function(char)
-            return ({ ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\t"] = "\\t" })[char]
-                or ("\\x%02x"):format(char:byte())
-        end) .. '"'
+        return bare(value) and value or quoted(value)
     elseif type(value) == "number" and math.type(value) == "float" then
         return ("%.14g"):format(value)
     elseif type(value) == "userdata" then

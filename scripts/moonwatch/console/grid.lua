@@ -42,6 +42,7 @@ function M.cell(value, longest)
     if not utf8.len(text) then
         text = text:gsub("[\128-\255]", "?")
     end
+    text = text:gsub("\xc2[\x80-\x9f]", "?") -- terminals obey some of these control characters as well
     if longest and utf8.len(text) > longest then
         text = text:sub(1, utf8.offset(text, longest) - 1) .. "…"
     end
