@@ -99,6 +99,26 @@ describe("the shell in a terminal", function()
     assert.equal(0, (t:over()))
   end)
 
+  it("takes and completes paths with spaces and quotes, in short forms and in Lua", function()
+    p:ok { "put", "/shared files/it's here", "yes" }
+    start()
+    t:type "ls /sha"
+    t:key "Tab"
+    t:sees "ls /shared\\ files"
+    t:key "Enter"
+    t:sees "\nit's here"
+    t:type [[cat "/shared files/i]]
+    t:key "Tab"
+    t:line '"'
+    t:sees "\nyes\n"
+    t:type "mw.registry:get('/shared files/i"
+    t:key "Tab"
+    t:line "').value"
+    t:sees '\n"yes"\n'
+    t:key "C-d"
+    assert.equal(0, (t:over()))
+  end)
+
   it("shows changes above the prompt while something is being typed", function()
     start()
     t:line "watch /w"

@@ -1,4 +1,6 @@
 --- What Tab may add: Lua names and methods, and registry paths.
+local short = require "moonwatch.shell.short"
+
 local M = {}
 
 local most = 200
@@ -72,18 +74,19 @@ local function lua_names(text, env, words)
     return prefix ~= "" and starting_with(names, prefix) or {}, prefix
 end
 
--- The path that is being typed: inside a string, or an argument of a short form.
-local function path_prefix(text, words)
-    local quoted = text:match "[\"'](/[^\"']*)$"
-    if quoted then
-        return quoted
+-- The path that is being typed, an argument of a short form or inside a string, and its quote ("": none).
+local function path_prefix(text)
+    local typed, open = short.typed(text)
+    if typed then
+        return typed, open
     end
-    local first, argument = text:match "^%s*(%a+)%s+(%S*)$"
-    for _, word in ipairs(words) do
-        if word == first then
-            return argument
-        end
-    end
+    local quote, quoted = text:match "([\"'])(/[^\"']*)$"
+    return quoted, quote
+end
+
+-- As it must be typed there.
+local function escaped(text, open)
+    return (text:gsub(open == "" and "[%s\\\"']" or "[\\" .. open .. "]", "\\%0"))
 end
 
 local function paths(typed, cwd, children)
@@ -119,7 +122,7 @@ end
 ---@param children fun(path: string): string[]?
 ---@return {insert: string, candidates: string[], more: integer?}
 function M.complete(text, env, cwd, words, children)
-    local typed = path_prefix(text, words)
+    local typed, open = path_prefix(text)
     local found, prefix
     if typed then
         found, prefix = paths(typed, cwd, children)
@@ -127,6 +130,7 @@ function M.complete(text, env, cwd, words, children)
         found, prefix = lua_names(text, env, words)
     end
     local insert = common(found):sub(#prefix + 1)
+    insert = typed and escaped(insert, open) or insert
     local more = #found > most and #found - most or nil
     return { insert = insert, candidates = table.move(found, 1, math.min(#found, most), 1, {}), more = more }
 end

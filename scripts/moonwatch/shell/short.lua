@@ -164,18 +164,56 @@ for word in pairs(M.forms) do
 end
 table.sort(M.words)
 
---- The form that `line` begins with and its words, unless the line is Lua: `ls = 1`, `cat.x`, `help(x)`.
-function M.parse(line, env)
+--- The words of `text`: split at spaces, but for those in quotes or behind a backslash.
+---@param text string
+---@return string[]
+---@return string last     the word at the end of `text`; "" when a new one would begin there
+---@return string open     the quote that it has not closed yet, or ""
+function M.words_of(text)
+    local words, word, open = {}, nil, ""
+    for escaped, char in text:gmatch "(\\?)(.)" do
+        if escaped ~= "" then
+            word = (word or "") .. char
+        elseif char == open then
+            open = ""
+        elseif open == "" and char:find "[\"']" then
+            open, word = char, word or ""
+        elseif open == "" and char:find "%s" then
+            words[#words + 1], word = word, nil
+        else
+            word = (word or "") .. char
+        end
+    end
+    words[#words + 1] = word
+    return words, word or "", open
+end
+
+-- What stands behind the name of a form; nil where the line is Lua.
+local function rest_of(line)
     local word, rest = line:match "^%s*(%a+)(.*)$"
-    local is_form = word and M.forms[word] and not rest:find "^%s*[=(.:%[{\"',]"
-    if not is_form or rawget(env, word) ~= nil and word ~= "help" then
+    local is_form = word and M.forms[word] and not rest:find "^%s*[=(.:%[{,]"
+        and not (word == "help" and rest:find "^%s*[\"']")
+    return is_form and rest, word
+end
+
+--- The argument of a form that `line` ends in, and its open quote; nil where the line is Lua.
+---@param line string
+---@return string? typed
+---@return string? open
+function M.typed(line)
+    local rest = rest_of(line)
+    if rest and rest:find "^%s" then
+        return select(2, M.words_of(rest))
+    end
+end
+
+--- The form that `line` begins with and its words, unless the line is Lua: `ls = 1`, `cat.x`, `help(x)`, `help "x"`.
+function M.parse(line, env)
+    local rest, word = rest_of(line)
+    if not rest or rawget(env, word) ~= nil and word ~= "help" then
         return nil
     end
-    local words = {}
-    for argument in rest:gmatch "%S+" do
-        words[#words + 1] = argument
-    end
-    return M.forms[word], words
+    return M.forms[word], (M.words_of(rest))
 end
 
 return M
