@@ -4,7 +4,8 @@
 set -eu
 trace=$(mktemp)
 trap 'rm -f "$trace"' EXIT
-strace -f -qq -o "$trace" \
+# What the program starts, a server perhaps that outlives it, goes its own way (-b execve).
+strace -f -qq -b execve -o "$trace" \
   -e trace=poll,ppoll,select,pselect6,nanosleep,clock_nanosleep,connect,recvfrom,recvmsg,ioctl,fcntl,execve "$1"
 main=$(awk 'NR == 1 { print $1 }' "$trace")
 waits='^[0-9]+ +(poll|ppoll|select|pselect6|nanosleep|clock_nanosleep)\('
