@@ -113,6 +113,16 @@ static void the_namespace_is_there_for_what_was_asked_before_connecting(void) {
     close_puppet();
 }
 
+static void a_namespace_that_could_not_be_made_is_asked_for_again(void) {
+    puppet_open(&puppet, "/prod/app");
+    puppet_connect(&puppet, 1, false);
+    puppet_answer(&puppet, MW_EIO, "the disk");
+    puppet.events->disconnected(puppet.events_arg, NULL);
+    puppet_connect(&puppet, 1, true);
+    puppet_expect(&puppet, MW_WRITE, MW_CREATE);
+    close_puppet();
+}
+
 static mw_time begun;
 
 /* A session of 10 s, and a listener. */
@@ -309,6 +319,7 @@ static const spec_case cases[] = {
     {"listeners hear of the loss before the lock that knows of it",
      listeners_hear_of_the_loss_before_the_lock_that_knows_of_it},
     {"a grant that comes after the deadline is none", a_grant_that_comes_after_the_deadline_is_none},
+    {"a namespace that could not be made is asked for again", a_namespace_that_could_not_be_made_is_asked_for_again},
     {"the namespace is there for what was asked before connecting",
      the_namespace_is_there_for_what_was_asked_before_connecting},
 };
