@@ -214,6 +214,55 @@ static void what_was_sent_hears_why_the_connection_has_failed(void) {
     close_puppet();
 }
 
+/* ---- Recursive deletes */
+
+static mw_op *delete_below(spec_outcome *ret_outcome) {
+    mw_op *op = NULL;
+    mw_call call = outcome_call(ret_outcome);
+    connect_puppet();
+    CHECK_INT(mw_delete_recursive(puppet.registry, S("/r"), &call, &op, NULL), MW_OK);
+    return op;
+}
+
+static void show_two(void) {
+    puppet_expect(&puppet, MW_READ_LIST, MW_CHECK);
+    CHECK(puppet.requests[0]->fresh);
+    puppet_row(&puppet, "/r/a", 0);
+    puppet_row(&puppet, "/r/b", 0);
+    puppet_answer(&puppet, MW_OK, NULL);
+}
+
+static void a_recursive_delete_that_was_cancelled_on_the_way_may_have_happened(void) {
+    spec_outcome outcome;
+    mw_op *op = delete_below(&outcome);
+    show_two();
+    mw_op_cancel(op);
+    mw_world_advance(puppet.world, MW_MS);
+    check_once(&outcome, MW_EUNKNOWN);
+    CHECK_INT(puppet.request_count, 0);
+    close_puppet();
+}
+
+/* One of many has got a child: the next round takes them one by one. */
+static void a_recursive_delete_that_is_refused_goes_on_singly(void) {
+    spec_outcome outcome;
+    (void)delete_below(&outcome);
+    show_two();
+    CHECK_INT(puppet.requests[0]->write_count, 2);
+    puppet_answer(&puppet, MW_ENOT_EMPTY, NULL);
+    puppet_answer(&puppet, MW_ENOT_EMPTY, NULL); /* the entry itself */
+    show_two();
+    CHECK_INT(puppet.request_count, 2);
+    for (int i = 0; i < 3; i++) { /* and the entry itself */
+        puppet_expect(&puppet, MW_WRITE, MW_DELETE);
+        CHECK_INT(puppet.requests[0]->write_count, 1);
+        puppet_answer(&puppet, MW_OK, NULL);
+    }
+    mw_world_advance(puppet.world, MW_MS);
+    check_once(&outcome, MW_OK);
+    close_puppet();
+}
+
 static const spec_case cases[] = {
     {"a deadline tells what may have happened", a_deadline_tells_what_may_have_happened},
     {"a cancel tells what may have happened", a_cancel_tells_what_may_have_happened},
@@ -225,5 +274,8 @@ static const spec_case cases[] = {
     {"a guard is judged when its txn is sent", a_guard_is_judged_when_its_txn_is_sent},
     {"what was sent hears that the registry closed", what_was_sent_hears_that_the_registry_closed},
     {"what was sent hears why the connection has failed", what_was_sent_hears_why_the_connection_has_failed},
+    {"a recursive delete that was cancelled on the way may have happened",
+     a_recursive_delete_that_was_cancelled_on_the_way_may_have_happened},
+    {"a recursive delete that is refused goes on singly", a_recursive_delete_that_is_refused_goes_on_singly},
 };
 SPEC_MAIN(cases)

@@ -146,6 +146,14 @@ static void refuses_txns_that_backends_would_judge_differently(void) {
     CHECK_INT(txn(child_first, 2, &err), MW_EINVALID);
     mw_step orphan[] = {{.kind = MW_DELETE, .path = S("/a"), .version = -1}, {.kind = MW_PUT, .path = S("/a/b")}};
     CHECK_INT(txn(orphan, 2, &err), MW_EINVALID);
+    mw_step written_first[] = {{.kind = MW_PUT, .path = S("/a/b")},
+                               {.kind = MW_DELETE, .path = S("/a"), .version = -1}};
+    CHECK_INT(txn(written_first, 2, &err), MW_EINVALID);
+    mw_step parent_first[] = {{.kind = MW_DELETE, .path = S("/a"), .version = -1},
+                              {.kind = MW_DELETE, .path = S("/a/b"), .version = -1}};
+    CHECK_INT(txn(parent_first, 2, &err), MW_EINVALID);
+    mw_step no_version = {.kind = MW_SET, .path = S("/a"), .version = -2};
+    CHECK_INT(txn(&no_version, 1, &err), MW_EINVALID);
     mw_step under_ephemeral[] = {{.kind = MW_CREATE, .path = S("/a"), .ephemeral = true},
                                  {.kind = MW_CREATE, .path = S("/a/b")}};
     CHECK_INT(txn(under_ephemeral, 2, &err), MW_EINVALID);
