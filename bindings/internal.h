@@ -44,6 +44,8 @@ struct mw_process {
     mw_lua_registry *registries;
     mw_process *next;
     bool paused, killed;
+    bool closing;  /* with its world: no registry opens */
+    bool dropping; /* its tasks: none starts */
 };
 
 /* Queue on a process and see that its loop comes round. */

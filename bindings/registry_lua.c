@@ -194,8 +194,10 @@ static int core_open(lua_State *L) {
     int status = choose(L, &backend, &process, &err);
     if (status != MW_OK)
         return mw__lua_failure(L, status, err.message, none, luaL_optstring(L, 1, NULL));
-    take_options(L, 3, options);
     assert(process);
+    if (process->closing)
+        return mw__lua_closed(L, "open");
+    take_options(L, 3, options);
     mw_registry_config config = {.host = process->host,
                                  .backend = backend,
                                  .options = options,

@@ -79,7 +79,7 @@ static void to_pool(mw_lua *lua, mw_task *task) {
 
 mw_task *mw__lua_task_new(mw_process *process, mw_task *parent) {
     mw_lua *lua = process->lua;
-    mw_task *task = lua->closing ? NULL : from_pool(lua);
+    mw_task *task = lua->closing || process->dropping ? NULL : from_pool(lua);
     if (!task)
         return NULL;
     task->run.run = task_run;

@@ -97,7 +97,8 @@ static mw_task *spawn(lua_State *L, mw_process *process, mw_task *parent, int na
     lua_insert(L, -nargs - 2);
     mw_task *task = mw__lua_task_new(process, parent);
     if (!task)
-        mw__lua_raise(L, process->lua->closing ? "no task can start: the engine is closing" : "not enough memory");
+        mw__lua_raise(L, process->lua->closing || process->dropping ? "no task can start: the engine is closing"
+                                                                    : "not enough memory");
     if (!lua_checkstack(task->co, nargs + 8)) {
         mw__lua_task_cancel(task);
         mw__lua_raise(L, "too many arguments for a task");

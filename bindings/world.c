@@ -20,7 +20,8 @@ struct mw_lua_world {
     struct mw_lua_server *servers;
     mw_lua_world *outer; /* the one that was current before */
     int refs;            /* its userdata, and those of its hosts */
-    bool orphan;         /* its userdata went while it could not be closed */
+    bool closing;
+    bool orphan; /* its userdata went while it could not be closed */
 };
 
 typedef struct host_box {
@@ -63,6 +64,7 @@ static mw_process *add_host(lua_State *L, mw_lua_world *world) {
         return NULL;
     }
     mw__lua_process_init(&node->process, world->lua, host, world);
+    node->process.closing = world->closing;
     node->next = world->hosts;
     world->hosts = node;
     return &node->process;
@@ -221,13 +223,16 @@ static int world_pending(lua_State *L) {
     return 1;
 }
 
+/* What their `<close>` variables do begins nothing that would outlive the world. */
 static void drop_tasks(mw_process *process) {
+    process->dropping = true;
     for (mw_task *task = process->lua->tasks; task;) {
         bool here = task->process == process;
         if (here)
             mw__lua_task_drop(task);
         task = here ? process->lua->tasks : task->next;
     }
+    process->dropping = false;
 }
 
 static bool registries_left(const mw_lua_world *world) {
@@ -240,6 +245,9 @@ static bool registries_left(const mw_lua_world *world) {
 
 static void close_world(mw_lua_world *world) {
     mw_lua *lua = world->lua;
+    world->closing = true;
+    for (host_node *node = world->hosts; node; node = node->next)
+        node->process.closing = true;
     for (host_node *node = world->hosts; node; node = node->next) {
         drop_tasks(&node->process);
         for (mw_lua_registry *one = node->process.registries, *next; one; one = next) {

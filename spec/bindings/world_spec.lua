@@ -32,6 +32,38 @@ describe("a virtual world", function()
         assert.not_equal(first, run(12))
     end)
 
+    it("that closes lets nothing begin that would outlive it", function()
+        local world = core.world(1)
+        local server = world:memory_server {}
+        local reg = assert(mw.open { backend = server })
+        local tried = {}
+        local function try()
+            local opened, err = mw.open { backend = server, wait = 0 }
+            table.insert(tried, opened or err.code)
+            opened, err = mw.open { backend = server, host = world:host(), wait = 0 }
+            table.insert(tried, opened or err.code)
+        end
+        local function wait()
+            local _ <close> = setmetatable({}, { __close = function()
+                try()
+                table.insert(tried, (pcall(mw.spawn, print)))
+            end })
+            mw.sleep(1000)
+        end
+        mw.spawn(wait)
+        reg:on_connection(function(event)
+            if event.state == "closed" then
+                try()
+                wait()
+            end
+        end)
+        mw.sleep(1)
+        world:close()
+        assert.same({ "closed", "closed", false, "closed", "closed", "closed", "closed", false }, tried)
+        assert.equal(0, core.tasks())
+        collectgarbage()
+    end)
+
     it("is closed with whatever is in it", function()
         local world = core.world(1)
         local reg = assert(mw.open { backend = world:memory_server {} })
