@@ -305,6 +305,8 @@ static void on_written(void *arg, const mw_result *result) {
         on_visible(reg, &result->written[0]);
     } else if (status == MW_OK || status == MW_EEXISTS || status == MW_ECONFLICT || status == MW_ENOT_FOUND ||
                passing(reg, status)) {
+        if (status == MW_ECONFLICT && reg->standing == NOTHING)
+            delay_all(reg->registry); /* what it would stand below is ephemeral, and nobody tells when that goes */
         reg->doubtful = reg->doubtful || !not_applied(status);
         reg->dirty = true;
         carry_on(reg);
