@@ -2,11 +2,11 @@
 --
 -- Three layouts are read, with the same keys: the keys at the top of the file (then all of them must be ours), below
 -- `moonwatch:`, and below `streampark:`, as StreamPark documents it. Beside the last two, an application keeps its own.
+local address = require "moonwatch.address"
 local mask = require "moonwatch.mask"
 local schema = require "moonwatch.schema"
 local settings = require "moonwatch.settings"
 local suggest = require "moonwatch.suggest"
-local url = require "moonwatch.url"
 local yaml = require "moonwatch.yaml"
 
 local M = {}
@@ -32,16 +32,6 @@ local function backend_spec(name, requirements)
         keys[key] = { kind = one.kind, initial = initial, required = one.required, help = one.help }
     end
     return { kind = "map", keys = keys }
-end
-
--- What only the parser of addresses can see. The place is the key's.
-local function check_address(reader, block, map)
-    for key, parse in pairs { servers = url.zookeeper, url = url.mysql } do
-        local ok, err = parse(block[key] or "")
-        if block[key] and not ok then
-            reader:complain(reader:place(map, key, true), "%s", err)
-        end
-    end
 end
 
 -- What the file itself says. A default that is handed on would override what an address says (its port, its sslMode);
@@ -75,7 +65,7 @@ function Config:read_backend(reader, name, map, place)
     self.specs[name] = spec
     local block = reader:value(map, spec, place)
     if block then
-        check_address(reader, block, type(map) == "table" and map or {})
+        address.check(reader, spec, block, type(map) == "table" and map or {}, place)
     end
     self.backends[name] = block or {}
     self.given[name] = block and type(map) == "table" and given(block, map) or {}

@@ -110,13 +110,19 @@ function M.environment(api, folder)
     return env
 end
 
+--- What the compiler sees of a file, as in stock Lua: no byte order mark, and no "#!/usr/bin/env moonwatch".
+---@param text string
+---@return string
+function M.source(text)
+    return (text:gsub("^\xEF\xBB\xBF", ""):gsub("^#[^\n]*", ""))
+end
+
 --- Compile `source` (text only) as `name`, in a fresh environment.
 ---@return function? chunk
 ---@return table|string env   or what is wrong, with file and line
 function M.compile(source, name, api)
     local env = M.environment(api, name:match "^(.*/)" or "")
-    source = source:gsub("^#[^\n]*", "") -- #!/usr/bin/env moonwatch
-    local chunk, err = load(source, "@" .. name, "t", env)
+    local chunk, err = load(M.source(source), "@" .. name, "t", env)
     if not chunk then
         return nil, err
     end

@@ -13,6 +13,7 @@ local tables = {
         { key = "username", kind = "string" },
         { key = "password", kind = "secret" },
         { key = "port", kind = "integer", initial = "3306" },
+        { key = "database", kind = "string" },
     },
     zookeeper = {
         { key = "servers", kind = "string", required = true, help = "host:port,..." },
@@ -137,6 +138,15 @@ scripts: {a: b}
     it("names what is missing", function()
         assert.same({ "conf/application.yaml:1:23: 'servers' is missing: host:port,..." },
             complaints "registry: {zookeeper: {}}")
+        for text, column in pairs {
+            ["registry: {type: mysql}"] = 18,
+            ["registry: {mysql: {port: 3307}}"] = 19,
+            ["registry: {mysql: {url: 'mysql://db:3306'}}"] = 25,
+        } do
+            assert.same({ ("conf/application.yaml:1:%d: which database? "):format(column)
+                .. "'url: jdbc:mysql://host:port/database' names it, or 'database'" }, complaints(text))
+        end
+        assert(parse "registry: {mysql: {database: here}}")
         assert.same({ "conf/application.yaml:1:18: no backend 'etcd'" },
             complaints "registry: {type: etcd}")
         assert.same({ "conf/application.yaml:1:18: no backend 'zokeeper'; did you mean 'zookeeper'?" },
@@ -178,7 +188,7 @@ attach: 1.50
         assert.equal("geheim", parsed:open_options().password)
         assert.same({ "conf/application.yaml:1:53: the secret cannot be read: /no/such: No such file or directory" },
             complaints "registry: {mysql: {url: mysql://h/d, password_file: /no/such}}")
-        assert.matches("unknown key 'url_file'", complaints("registry: {mysql: {url_file: /x}}")[1])
+        assert.matches("unknown key 'url_file'", complaints("registry: {mysql: {database: d, url_file: /x}}")[1])
         assert.matches("cannot be read: /dev/null is empty",
             complaints("registry: {mysql: {url: mysql://h/d, password_file: /dev/null}}")[1], 1, true)
         assert.matches("cannot be read: /tmp: Is a directory",

@@ -11,7 +11,7 @@ local function read(file)
     end
     local source, why = handle:read "a"
     handle:close()
-    return source and (source:gsub("^#[^\n]*", "")), why and ("%s: %s"):format(file, why)
+    return source and require("moonwatch.sandbox").source(source), why and ("%s: %s"):format(file, why)
 end
 
 local function sorted(set)
