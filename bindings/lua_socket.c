@@ -28,7 +28,7 @@ typedef struct stream {
     size_t len, room;
     char *unsent; /* from `sent` to `end` */
     size_t sent, end, unsent_room;
-    bool ended;
+    bool ended, broken; /* nothing more comes; nothing more goes */
     reader *reader;
     drainer *drainers;
 } stream;
@@ -149,6 +149,11 @@ static void receive(stream *self) {
         wake_reader(self);
 }
 
+static void give_up(stream *self) {
+    self->broken = true;
+    (void)shutdown(self->fd, SHUT_RDWR);
+}
+
 /* What the peer takes now. It will not take any more once it has gone: its end is heard by whoever reads. */
 static void flush(stream *self) {
     while (self->end > self->sent) {
@@ -156,7 +161,7 @@ static void flush(stream *self) {
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (n < 0)
-            (void)shutdown(self->fd, SHUT_RDWR);
+            give_up(self);
         self->sent = n < 0 ? self->end : self->sent + (size_t)n;
     }
     self->sent = self->end = 0;
@@ -244,13 +249,13 @@ static int stream_write(lua_State *L) {
     stream *self = check_stream(L, "write");
     size_t len = 0;
     const char *text = luaL_checklstring(L, 2, &len);
-    bool taken = self->fd >= 0 && append(self, text, len) && append(self, "\n", 1);
-    if (taken)
+    bool open = self->fd >= 0 && !self->broken;
+    if (open && append(self, text, len) && append(self, "\n", 1))
         flush(self);
-    else if (self->fd >= 0)
-        (void)shutdown(self->fd, SHUT_RDWR);
+    else if (open)
+        give_up(self);
     listen_on(self);
-    lua_pushboolean(L, taken);
+    lua_pushboolean(L, open && !self->broken);
     lua_pushinteger(L, (lua_Integer)(self->end - self->sent));
     return 2;
 }
