@@ -91,7 +91,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
         (void)snprintf(what, sizeof what, "killed: ran for %g s without waiting", (double)lua->config.budget / 1e9);
         (void)overrun(L, ar, lua, what);
     }
-    if (lua->config.interrupted && lua->config.interrupted()) {
+    if (lua->current->stoppable && lua->config.interrupted && lua->config.interrupted()) {
         if (lua->current->overruns > 0) /* it caught the first: from now on as if its time were over */
             lua->spent = MW_FOREVER / 2;
         (void)overrun(L, ar, lua, "interrupted");

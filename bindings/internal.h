@@ -150,6 +150,7 @@ struct mw_task {
     bool cancelled;   /* asked to end */
     bool raise;       /* ... and has not been told yet */
     int overruns;     /* of its budget */
+    bool stoppable;   /* by an interruption while it runs */
     char killed[160]; /* how it overran first */
     int nargs;
     int results; /* values on the coroutine's stack, kept for those who join */

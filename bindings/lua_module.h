@@ -28,7 +28,7 @@ typedef struct mw_lua_config {
     mw_time budget;      /* running time of a task between two waits; 0 = 5 s, MW_FOREVER = unbounded */
     size_t memory_limit; /* of the state, in bytes; 0 = unbounded */
 
-    bool (*interrupted)(void); /* looked at while Lua runs: true = the running task fails where it is; NULL = never */
+    bool (*interrupted)(void); /* looked at while a stoppable task runs: true = it fails where it is; NULL = never */
 
     const char
         *backends; /* directories of loadable backends, colon-separated, looked at first; NULL = none. Borrowed */

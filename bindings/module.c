@@ -65,6 +65,14 @@ static int core_class_of(lua_State *L) {
     return 0;
 }
 
+/* stoppable(): an interruption (Ctrl-C, in the program) may fail the current task also while it runs. */
+static int core_stoppable(lua_State *L) {
+    mw_task *task = mw__lua_context(L)->current;
+    if (task)
+        task->stoppable = true;
+    return 0;
+}
+
 /* path_error(text): why it is no path of an entry; nil when it is one. */
 static int core_path_error(lua_State *L) {
     mw_str path = mw__lua_check_string(L, 1, "path_error", "path");
@@ -85,6 +93,7 @@ int mw_lua_open_module(lua_State *L) {
                                          {"limits", core_limits},
                                          {"class_of", core_class_of},
                                          {"path_error", core_path_error},
+                                         {"stoppable", core_stoppable},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);
     lua_newtable(L);

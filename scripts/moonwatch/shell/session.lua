@@ -78,6 +78,7 @@ function Session:run(body)
     local over = core.spawn_apart(core.sleep, math.huge)
     local before = core.tasks()
     self.running = core.spawn_apart(function()
+        core.stoppable()
         outcome = table.pack(xpcall(body, traceback))
         if outcome[1] and core.tasks() > before + 2 then
             over:cancel()
