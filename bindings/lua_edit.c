@@ -30,6 +30,7 @@ typedef struct editor {
     line_reading *reading; /* who waits for the line; NULL = the terminal is not ours */
     int complete;          /* reference of the function that Tab calls */
     bool at_end;           /* Ctrl-D on an empty line */
+    bool pasting;
     char prompt[PROMPT_MAX];
     char *history_file;
     resizes *resizes;
@@ -174,6 +175,13 @@ static void listen_for_resizes(editor *self) {
     self->resizes = started;
 }
 
+/* So that a pasted tab is none that was typed. */
+static void ask_for_brackets(bool on) {
+    const char *terminal = getenv("TERM");
+    if (terminal && strcmp(terminal, "dumb") != 0)
+        put_text(on ? "\033[?2004h" : "\033[?2004l", 8);
+}
+
 /* ---- Reading a line ------------------------------------------------------------------------------------------------
  */
 
@@ -186,8 +194,10 @@ static char *give_prompt(EditLine *el) {
 /* The terminal goes back to how its owner had it, so that what a line starts prints as usual. */
 static void leave(editor *self) {
     mw_poll_stop(self->host, &self->keys);
-    if (self->reading)
+    if (self->reading) {
+        ask_for_brackets(false);
         (void)el_set(self->el, EL_UNBUFFERED, 0);
+    }
     self->reading = NULL;
 }
 
@@ -257,6 +267,7 @@ static int editor_read(lua_State *L) {
     size_t len = prompt.len < PROMPT_MAX ? prompt.len : PROMPT_MAX - 1;
     memcpy(self->prompt, prompt.data, len);
     self->prompt[len] = '\0';
+    ask_for_brackets(true);
     (void)el_set(self->el, EL_UNBUFFERED, 1);
     int status = mw_poll_start(self->host, &self->keys, STDIN_FILENO, MW_READABLE);
     if (status != MW_OK)
@@ -269,6 +280,7 @@ static int editor_interrupt(lua_State *L) {
     editor *self = check_editor(L, "interrupt");
     bool reading = self->reading != NULL;
     if (reading) {
+        self->pasting = false; /* with the signal the terminal has dropped its end */
         go_behind(self);
         put_text("^C\r\n", 4);
         el_reset(self->el);
@@ -367,9 +379,8 @@ static unsigned char on_tab(EditLine *el, int key) {
     (void)el_get(el, EL_CLIENTDATA, &data);
     editor *self = data;
     lua_State *L = self->lua->main;
-    int waiting = 0;
     (void)key;
-    if (ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting > 0) { /* pasted: nobody types so fast */
+    if (self->pasting) {
         (void)el_insertstr(el, "\t");
         return CC_REFRESH;
     }
@@ -377,6 +388,23 @@ static unsigned char on_tab(EditLine *el, int key) {
         return CC_NORM;
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->complete);
     (void)mw_lua_spawn(L, 0, "completion", NULL, NULL, NULL, NULL);
+    return CC_NORM;
+}
+
+/* The terminal brackets what is pasted, which may go over several lines. */
+static unsigned char on_paste(EditLine *el, int key) {
+    void *data = NULL;
+    (void)el_get(el, EL_CLIENTDATA, &data);
+    ((editor *)data)->pasting = true;
+    (void)key;
+    return CC_NORM;
+}
+
+static unsigned char on_pasted(EditLine *el, int key) {
+    void *data = NULL;
+    (void)el_get(el, EL_CLIENTDATA, &data);
+    ((editor *)data)->pasting = false;
+    (void)key;
     return CC_NORM;
 }
 
@@ -425,6 +453,10 @@ static void bind_keys(editor *self) {
     (void)el_set(self->el, EL_ADDFN, "moonwatch-complete", "complete Lua names and registry paths", on_tab);
     (void)el_set(self->el, EL_BIND, "^I", "moonwatch-complete", NULL);
     (void)el_set(self->el, EL_ADDFN, "moonwatch-end", "leave on an empty line, else delete", on_end);
+    (void)el_set(self->el, EL_ADDFN, "moonwatch-paste", "what follows is pasted", on_paste);
+    (void)el_set(self->el, EL_BIND, "\\e[200~", "moonwatch-paste", NULL);
+    (void)el_set(self->el, EL_ADDFN, "moonwatch-pasted", "and ends", on_pasted);
+    (void)el_set(self->el, EL_BIND, "\\e[201~", "moonwatch-pasted", NULL);
     (void)el_set(self->el, EL_BIND, "^D", "moonwatch-end", NULL);
     (void)el_set(self->el, EL_BIND, "^@", "moonwatch-end",
                  NULL); /* typed while a line still ran: Linux makes it a NUL */

@@ -50,7 +50,7 @@ end
 function Terminal:paste(text)
   self.p:write("paste", text)
   tmux(self, "load-buffer paste")
-  tmux(self, "paste-buffer -t main")
+  tmux(self, "paste-buffer -p -t main")
 end
 
 function Terminal:resize(columns, rows)
@@ -86,6 +86,10 @@ function Terminal:over()
   assert(ok, "the program in the terminal has not ended:\n" .. screen)
   self.p:write("code", "")
   tmux(self, "kill-session -t main")
+  Program.eventually("tmux's end", function() -- the next start must not meet a server that is about to leave
+    local told = tmux(self, "list-sessions")
+    return told:find "no server" or told:find "error connecting"
+  end)
   return tonumber(code), screen
 end
 
