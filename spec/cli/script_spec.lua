@@ -50,6 +50,27 @@ describe("moonwatch shell", function()
     assert.matches("^moonwatch: [^\n]*sock: No such file or directory; nobody listens", err)
   end)
 
+  it("runs a file, and a chunk of several lines, as one: locals are seen to its end", function()
+    p:write("a.lua", "#!/usr/bin/env moonwatch\nlocal x = 1\nlocal function f() return x end\nprint(f())\n")
+    assert.equal("1\n", p:ok { "shell", "a.lua" })
+    assert.equal("1\n", p:ok { "shell", "-e", "local x = 1\nprint(x)" })
+    assert.matches("}\na\n1\n$", p:ok { "shell", "-e", "mw.registry:put('/a', '')\nls /\n1" })
+    p:write("b.lua", "print 'never'\nif x then\n")
+    local code, out = p:run { "shell", "b.lua" }
+    assert.equal(1, code)
+    assert.is_nil(out:find "never")
+  end)
+
+  it("survives values and errors that cannot be shown", function()
+    local bad = "setmetatable({}, { __tostring = function() error 'no text' end })"
+    for _, line in ipairs { bad, "error(" .. bad .. ")", "{ { path = {}, version = 1, created = 1, mtime = {} } }" } do
+      local code, out, err = p:run { "shell", "-e", line }
+      assert.equal(1, code)
+      assert.equal("", err)
+      assert.is_true(#out > 1)
+    end
+  end)
+
   it("gets all that a line inside an engine prints, however fast and long", function()
     p:write("engine.lua", "print 'ready'")
     local engine = p:start { "run", "--attach", "spec", "engine.lua" }

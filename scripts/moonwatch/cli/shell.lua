@@ -7,7 +7,7 @@ local M = {
     summary = "An interactive Lua shell on the registry, or inside a running engine.",
     description = "Lines are Lua, and run as tasks: calls that wait just wait. Beside it: cd ls tree cat stat watch "
         .. "nodes locks sessions help. Ctrl-C ends what runs, Ctrl-D leaves. Without a terminal, standard input is "
-        .. "run as a script: exit code 1 when something in it fails.",
+        .. "run line by line, as if typed; a file is run as Lua: exit code 1 when something in it fails.",
 }
 
 function M.configure(command)
@@ -79,13 +79,14 @@ local function opener(args, colours, width)
     end, engine
 end
 
-local function run_source(open, source)
+-- `whole`: one chunk, whose locals are seen to its end; otherwise line by line, as if typed.
+local function run_source(open, source, whole)
     local session, err = open(print_plain, function() end)
     if not session then
         cli.complain("%s", err)
         return false
     end
-    local ok = require("moonwatch.shell.terminal").script(session, source)
+    local ok = require("moonwatch.shell.terminal")[whole and "chunk" or "script"](session, source)
     session:close()
     return ok
 end
@@ -113,7 +114,7 @@ function M.run(args)
     if not open then
         return cli.exit.config
     end
-    local ok = not source or run_source(open, source)
+    local ok = not source or run_source(open, source, args.script or args.eval and load(source))
     if stay and terminal then
         local good, why = pcall(converse, open)
         if not good then

@@ -25,7 +25,7 @@ end
 -- Frames of the engine and of this shell tell an operator nothing.
 local function traceback(err)
     if type(err) ~= "string" then
-        return err
+        return core.class_of(err) == "moonwatch.Error" and err or (select(2, pcall(tostring, err)))
     end
     local lines = { err }
     for line in debug.traceback("", 2):gmatch "\n%s*([^\n]+)" do
@@ -71,6 +71,12 @@ function Session:show(...)
     end
 end
 
+-- Showing values may call what they bring along: it is part of the line.
+function Session:take(...)
+    self.env._ = ...
+    self:show(...)
+end
+
 -- Run `body` as a task, and wait for it; Ctrl-C cancels it. What it spawned goes on after it: its task stays as their
 -- home until the session closes.
 function Session:run(body)
@@ -79,7 +85,7 @@ function Session:run(body)
     local before = core.tasks()
     self.running = core.spawn_apart(function()
         core.stoppable()
-        outcome = table.pack(xpcall(body, traceback))
+        outcome = table.pack(xpcall(function() self:take(body()) end, traceback))
         if outcome[1] and core.tasks() > before + 2 then
             over:cancel()
             core.sleep(math.huge)
@@ -101,8 +107,6 @@ function Session:run(body)
         self:show_error(outcome[2])
         return false
     end
-    self.env._ = outcome[2]
-    self:show(table.unpack(outcome, 2, outcome.n))
     return true
 end
 

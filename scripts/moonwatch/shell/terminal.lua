@@ -84,6 +84,15 @@ function M.interactive(connect)
     return session
 end
 
+--- Evaluate `source`, which is one chunk: whether it did not fail.
+function M.chunk(session, source)
+    local outcome = session:eval((source:gsub("^#[^\n]*", "")))
+    if outcome == "incomplete" then
+        session:show_error "the last chunk is incomplete"
+    end
+    return outcome == "done"
+end
+
 --- Evaluate all of `source`, chunk by chunk as lines complete them: whether nothing failed.
 function M.script(session, source)
     local pending = ""
