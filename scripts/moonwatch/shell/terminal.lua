@@ -50,9 +50,8 @@ function M.interactive(connect)
         end
     end)
     require("moonwatch.process").on_signal(function(name)
-        if name ~= "INT" then
-            session.leave = true
-        elseif session:cancel() then
+        session.leave = session.leave or name ~= "INT"
+        if session:cancel() then
             return
         end
         interrupted = not editor:interrupt() -- between the line's end and its run
