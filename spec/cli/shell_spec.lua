@@ -229,6 +229,30 @@ describe("the shell in a terminal", function()
     assert.equal(0, (t:over()))
   end)
 
+  it("is there before its registry is, and shows that it is not", function()
+    t:start "moonwatch shell -b zookeeper:127.0.0.1:1"
+    t:sees "zookeeper connecting /> "
+    t:line "1 + 1"
+    t:sees "\n2\n"
+    t:line "mw.registry:get '/a'"
+    t:sees "mw.registry:get '/a'"
+    t:key "C-c"
+    t:sees "cancelled"
+    t:key "C-d"
+    assert.equal(0, (t:over()))
+  end)
+
+  it("leaves when its terminal goes or it is told to, whatever runs", function()
+    for _, signal in ipairs { "HUP", "TERM" } do
+      t:start "sh -c 'echo $$ >pid; exec moonwatch shell'"
+      t:sees "/> "
+      t:line "print 'begun' mw.sleep(1000)"
+      t:sees "\nbegun"
+      os.execute(("kill -%s %s"):format(signal, p:read "pid"))
+      assert.equal(0, (t:over()))
+    end
+  end)
+
   it("goes on after a script with -i, and attaches to a running engine", function()
     p:write("engine.lua", "answer = 42 print 'ready'")
     local engine = p:start { "run", "--attach", "spec", "engine.lua" }

@@ -50,8 +50,10 @@ local function first_source(args, terminal)
     return nil, true
 end
 
+local patience = 1 -- for the first connection, of who sees its state in the prompt
+
 -- Something that makes a session: over our own registry, or in another process.
-local function opener(args, colours, width)
+local function opener(args, colours, width, interactive)
     if args.attach then
         return function(print, changed)
             local attach = require "moonwatch.shell.attach"
@@ -64,17 +66,21 @@ local function opener(args, colours, width)
     if not config then
         return nil
     end
+    if interactive then
+        config.registry.wait = math.min(config.registry.wait, patience)
+    end
     local engine = require("moonwatch.engine").new(config)
-    require("moonwatch.process").log_level "warn"
+    require("moonwatch.process").log_level(interactive and "error" or "warn") -- the log would run into what is typed
     local ok, err = engine:start {}
     if not ok then
         cli.complain("%s", tostring(err))
         engine:close()
         return nil
     end
-    return function(print, changed)
+    return function(print, changed, announce)
         return require("moonwatch.shell.session").new(engine.api, {
             print = print, changed = changed, colours = colours, width = width, backend = engine.backend,
+            announce = announce,
         })
     end, engine
 end
@@ -94,7 +100,7 @@ end
 local function converse(open)
     local why
     local session = require("moonwatch.shell.terminal").interactive(function(print, changed)
-        local session, err = open(print, changed)
+        local session, err = open(print, changed, true)
         why = err
         return session or error(err, 0)
     end)
@@ -110,7 +116,7 @@ function M.run(args)
         cli.complain("%s", err)
         return cli.exit.failed
     end
-    local open, engine = opener(args, colour.new(output_terminal), edit.width())
+    local open, engine = opener(args, colour.new(output_terminal), edit.width(), stay and terminal)
     if not open then
         return cli.exit.config
     end

@@ -176,6 +176,7 @@ end
 ---@field colours moonwatch.Colours?
 ---@field width integer?
 ---@field backend string?
+---@field announce boolean?             print when the registry is away, and why
 ---@field lookup (fun(name: string): any)?   globals beside Lua's: those of the scripts of a running engine
 
 ---@param options moonwatch.ShellOptions
@@ -207,6 +208,10 @@ function M.new(api, options)
     end })
     self.listener = api.registry:on_connection(function(event)
         self.state = event.state
+        if options.announce and (event.state == "suspended" or event.state == "lost" or event.state == "closed") then
+            local reason = event.reason and event.reason ~= "" and ": " .. event.reason or ""
+            self:print(self.colours:paint("yellow", ("%s %s%s"):format(self.backend, event.state, reason)))
+        end
         if options.changed then
             options.changed()
         end
