@@ -23,7 +23,8 @@ static void name_place(mw_sql_db *db) {
     if (options->socket)
         snprintf(db->where, sizeof db->where, "%.150s/%.128s", options->socket, options->database);
     else
-        snprintf(db->where, sizeof db->where, "%.150s:%u/%.128s", options->host, options->port, options->database);
+        snprintf(db->where, sizeof db->where, strchr(options->host, ':') ? "[%.150s]:%u/%.128s" : "%.150s:%u/%.128s",
+                 options->host, options->port, options->database);
 }
 
 static void free_db(mw_sql_db *db) {

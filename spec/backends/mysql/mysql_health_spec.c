@@ -163,6 +163,11 @@ static void a_lock_on_all_tables_is_waited_for(void) {
     spi_close(&rig.a);
 }
 
+static void a_server_that_is_not_there_is_named(void) {
+    waits((mw_option[]){{"host", "::1"}, {NULL, NULL}}, "not connected: [::1]:");
+    spi_close(&rig.a);
+}
+
 static void an_engine_that_is_read_only_is_waited_for(void) {
     rig_open(&rig.b, NULL);
     spi_close(&rig.b);
@@ -320,6 +325,7 @@ static const spec_case cases[] = {
     {"a server that is too old", a_server_that_is_too_old},
     {"a multi-primary cluster", a_multi_primary_cluster},
     {"a read-only server is waited for", a_read_only_server_is_waited_for},
+    {"a server that is not there is named", a_server_that_is_not_there_is_named},
     {"an engine that is read-only is waited for", an_engine_that_is_read_only_is_waited_for},
     {"a limit by the hour is waited for", a_limit_by_the_hour_is_waited_for},
     {"a lock on all tables is waited for", a_lock_on_all_tables_is_waited_for},
