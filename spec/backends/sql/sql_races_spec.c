@@ -171,6 +171,39 @@ static void who_could_not_renew_is_not_over(void) {
     CHECK(spi.run(is_over, NULL)); /* silent for its timeout from then on */
 }
 
+/* ---- A session that was declared over -------------------------------------------------------------------------------
+ */
+
+/* It ends when somebody comes to it, and nothing that it does until then counts. */
+static void is_over_when(const char *declare) {
+    static spi_ticket ticket;
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    execute(declare);
+    CHECK_INT(spi_write(&a, MW_PUT, "/a", "1", 0), MW_EDISCONNECTED);
+    CHECK_INT(a.expired, 1);
+    CHECK(spi_await(&a, &a.connected, 2));
+    execute(declare);
+    spi_lock(&a, &ticket, "/lock", false);
+    CHECK(spi_await(&a, &ticket.ends, 1));
+    CHECK_INT(ticket.status, MW_ESESSION_LOST);
+    CHECK(spi_await(&a, &a.connected, 3));
+    execute(declare);
+    CHECK(spi_await(&a, &a.expired, 3)); /* by its renewal */
+}
+
+static void what_a_registry_that_went_backwards_declared_over_is_over(void) {
+    is_over_when("UPDATE mw_sessions SET ended = 1, expires = expires + 600000");
+}
+
+/* Under our connection: a replica that lagged has taken over behind a proxy. */
+static void a_registry_that_goes_backwards_ends_what_saw_more(void) {
+    is_over_when("UPDATE mw_meta SET revision = revision - 1000 WHERE id = 1");
+}
+
+static void what_began_before_a_boot_is_over(void) {
+    is_over_when("UPDATE mw_sessions SET boot = x'00', expires = expires + 600000");
+}
+
 /* ---- A change log of large revisions --------------------------------------------------------------------------------
  */
 
@@ -237,6 +270,10 @@ static const spec_case cases[] = {
     {"a change outlives a want of memory", a_change_outlives_a_want_of_memory},
     {"a second break leaves nothing unknown", a_second_break_leaves_nothing_unknown},
     {"who could not renew is not over", who_could_not_renew_is_not_over},
+    {"what a registry that went backwards declared over is over",
+     what_a_registry_that_went_backwards_declared_over_is_over},
+    {"a registry that goes backwards ends what saw more", a_registry_that_goes_backwards_ends_what_saw_more},
+    {"what began before a boot is over", what_began_before_a_boot_is_over},
     {"the change log goes in parts of bounded size", the_change_log_goes_in_parts_of_bounded_size},
     {"its signals do not reach our thread", its_signals_do_not_reach_our_thread},
 };
