@@ -122,9 +122,34 @@ static void a_late_attempt_takes_no_place_after_a_failure(void) {
     spi_unlock(&b, &first);
 }
 
+/* All of its places, or the lock would be free and yet wait for those who are gone. */
+static void who_ends_while_it_waits_leaves_no_place(void) {
+    static spi_ticket held, waiting[3], next;
+    static spi_op op;
+    static int answers;
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    spi_lock(&b, &held, "/lock", false);
+    CHECK(spi_await(&b, &held.grants, 1));
+    for (int i = 0; i < 3; i++)
+        spi_lock(&a, &waiting[i], "/lock", false);
+    CHECK_INT(spi_read(&a, &op, MW_READ_QUEUES, "/"), MW_OK);
+    CHECK_INT(op.entries, 4);
+    answers = 0;
+    b.backend->end_session(b.conn, a.session.id, a.session.secret, on_answer, &answers);
+    CHECK(spi_await(&b, &answers, 1));
+    CHECK_INT(spi_read(&b, &op, MW_READ_QUEUES, "/"), MW_OK);
+    CHECK_INT(op.entries, 1);
+    spi_unlock(&b, &held);
+    spi_lock(&b, &next, "/lock", true);
+    CHECK(spi_await(&b, &next.grants, 1));
+    spi_unlock(&b, &next);
+}
+
 static const spec_case cases[] = {
     {"a failed attempt leaves no place in the queue", a_failed_attempt_leaves_no_place_in_the_queue},
     {"who was ended by others hears lost, and not fenced", who_was_ended_by_others_hears_lost_and_not_fenced},
+    {"who ends while it waits leaves no place", who_ends_while_it_waits_leaves_no_place},
     {"a late attempt takes no lock", a_late_attempt_takes_no_lock},
     {"a late attempt takes no place in the queue", a_late_attempt_takes_no_place_in_the_queue},
     {"a late attempt takes no place after a failure", a_late_attempt_takes_no_place_after_a_failure},
