@@ -40,6 +40,7 @@ static void a_waiter_that_is_removed_stops_nobody(void) {
     administer(words, NULL, 0);
     CHECK_INT(rig_read(&r, &a, MW_READ_QUEUE, "/removed"), MW_OK);
     CHECK_INT(a.count, 2);
+    CHECK_INT(third.granted, 0); /* the holder still holds */
     holder.backend->unlock(holder.conn, &first.ticket);
     RIG_UNTIL(&r, third.granted);
     RIG_UNTIL(&r, second.ended);
