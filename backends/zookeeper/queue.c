@@ -87,9 +87,9 @@ static void left(int rc, const void *data) {
         hold_release(h);
     else if (rc == ZOK || rc == ZNONODE)
         end_left(h); /* gone, whoever removed it */
-    else if (zk_is_judged(rc))
+    else if (!zk_is_unanswered(rc))
         end_because(h, zk_status(rc), zerror(rc));
-    /* otherwise it was not carried out: again on the next connection, or with the next probe */
+    /* otherwise it was not carried out: again on the next connection */
 }
 
 static void unwatch(hold *h, const char *path) {
@@ -428,12 +428,8 @@ static void watch_own(hold *h) {
 }
 
 void zk_holds_probe(mw_conn *conn) {
-    for (zk_link *link = zk_list_first(&conn->holds); link; link = zk_list_next(&conn->holds, link)) {
-        hold *h = mw_container(link, hold, link);
-        watch_own(h);
-        if (h->ticket && h->state == LEAVING && h->node && h->waiting == 0)
-            leave(h, h->end_status); /* it was not carried out */
-    }
+    for (zk_link *link = zk_list_first(&conn->holds); link; link = zk_list_next(&conn->holds, link))
+        watch_own(mw_container(link, hold, link));
 }
 
 static bool concerns(hold *h, int type, const char *path) {
