@@ -192,6 +192,71 @@ static void a_read_waits_for_the_put_before_it(void) {
     rig_close(&r);
 }
 
+/* A process remembers what it wrote; others may have removed it, and made it anew with the same version. */
+static void what_it_remembers_may_be_gone(void) {
+    rig r, other;
+    ask a;
+    rig_open(&r);
+    rig_open_with(&other, r.host, rig_servers(), RIG_TIMEOUT_MS);
+    CHECK_INT(rig_write(&r, &a, MW_CREATE, "/ops/anew", "mine", 0, false), MW_OK);
+    CHECK_INT(rig_write(&other, &a, MW_DELETE, "/ops/anew", "", MW_VERSION_ANY, false), MW_OK);
+    CHECK_INT(rig_write(&other, &a, MW_CREATE, "/ops/anew", "theirs", 0, false), MW_OK);
+    CHECK_INT(rig_write(&r, &a, MW_DELETE, "/ops/anew", "", 0, false), MW_ECONFLICT);
+    CHECK_INT(rig_write(&r, &a, MW_PUT, "/ops/gone", "mine", 0, false), MW_OK);
+    CHECK_INT(rig_write(&other, &a, MW_DELETE, "/ops/gone", "", MW_VERSION_ANY, false), MW_OK);
+    CHECK_INT(rig_write(&r, &a, MW_PUT, "/ops/gone", "mine", 0, true), MW_OK);
+    CHECK(a.written[0].owner == r.session.id);
+    rig_end(&other);
+    rig_clear(&r, "/ops");
+    rig_close(&r);
+}
+
+typedef struct watcher {
+    mw_feed feed;
+    int synced;
+    bool below; /* /ops/d/below was told */
+} watcher;
+
+static void watcher_begin(mw_feed *feed) {}
+static void watcher_entry(mw_feed *feed, const mw_entry *entry) {
+    mw_container(feed, watcher, feed)->below |= mw_str_equal(entry->path, mw_str_of("/ops/d/below"));
+}
+static void watcher_gone(mw_feed *feed, mw_str path, int64_t revision) {}
+static void watcher_synced(mw_feed *feed, int64_t revision) {
+    mw_container(feed, watcher, feed)->synced++;
+}
+static void watcher_failed(mw_feed *feed, int status, const mw_error *detail) {}
+
+/* Removed and made again in one step: the watch on its children went with the former one. */
+static void watches_the_children_of_a_new_incarnation(void) {
+    rig r;
+    ask a;
+    watcher w = {.feed = {mw_str_of("/ops"),
+                          MW_DEPTH_SUBTREE,
+                          watcher_begin,
+                          watcher_entry,
+                          watcher_gone,
+                          watcher_synced,
+                          watcher_failed,
+                          {NULL}}};
+    rig_open(&r);
+    CHECK_INT(rig_write(&r, &a, MW_CREATE, "/ops/d", "1", 0, false), MW_OK);
+    CHECK_INT(r.backend->watch(r.conn, &w.feed), MW_OK);
+    RIG_UNTIL(&r, w.synced);
+    memset(&a, 0, sizeof a);
+    ask_write(&a, MW_DELETE, "/ops/d", "", MW_VERSION_ANY, false);
+    ask_write(&a, MW_CREATE, "/ops/d", "2", 0, false);
+    ask_start(&r, &a);
+    CHECK_INT(ask_wait(&r, &a), MW_OK);
+    CHECK_INT(rig_read(&r, &a, MW_READ_GET, "/ops/d"), MW_OK); /* its event has been read by then */
+    CHECK_INT(rig_read(&r, &a, MW_READ_GET, "/ops/d"), MW_OK);
+    CHECK_INT(rig_write(&r, &a, MW_CREATE, "/ops/d/below", "", 0, false), MW_OK);
+    RIG_UNTIL(&r, w.below);
+    r.backend->unwatch(r.conn, &w.feed);
+    rig_clear(&r, "/ops");
+    rig_close(&r);
+}
+
 static void refuses_what_no_packet_holds(void) {
     rig r;
     ask a;
@@ -303,6 +368,8 @@ static const spec_case cases[] = {
     {"is closed while it asks for the version", is_closed_while_it_asks_for_the_version},
     {"keeps the order of submission", keeps_the_order_of_submission},
     {"a read waits for the put before it", a_read_waits_for_the_put_before_it},
+    {"what it remembers may be gone", what_it_remembers_may_be_gone},
+    {"watches the children of a new incarnation", watches_the_children_of_a_new_incarnation},
     {"refuses what no packet holds", refuses_what_no_packet_holds},
     {"creates the chroot and stays in it", creates_the_chroot_and_stays_in_it},
     {"reads a queue over the wrap of its sequence", reads_a_queue_over_the_wrap_of_its_sequence},
