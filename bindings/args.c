@@ -89,7 +89,7 @@ void *mw__lua_check_box(lua_State *L, const char *tname, const char *function) {
     return *box;
 }
 
-/* ---- Options ----------------------------------------------------------------------------------------------------- */
+/* ---- Options */
 
 static bool swapped(const char *a, const char *b, size_t i, size_t j) {
     return i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
@@ -215,7 +215,7 @@ void mw__lua_check_options(lua_State *L, int index, const char *function, const 
     }
 }
 
-/* ---- Classes ----------------------------------------------------------------------------------------------------- */
+/* ---- Classes */
 
 void mw__lua_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta, lua_CFunction index) {
     (void)luaL_newmetatable(L, name);

@@ -16,7 +16,7 @@
 /* Its address names the context in a state's registry. */
 static const char context_key = 0;
 
-/* ---- Log of a plain script --------------------------------------------------------------------------------------- */
+/* ---- Log of a plain script */
 
 static mw_log_level level_from_environment(void) {
     const char *wanted = getenv("MOONWATCH_LOG");
@@ -38,7 +38,7 @@ static void log_to_stderr(void *arg, mw_log_level level, const char *component, 
     (void)!write(STDERR_FILENO, out, mw_log_line(out, MW_LOG_SHORT, level, component, line));
 }
 
-/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+/* ---- Opening */
 
 mw_lua *mw_lua_of(lua_State *L) {
     (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key);
@@ -144,7 +144,7 @@ mw_process *mw__lua_process_here(lua_State *L) {
     return lua->world ? mw__lua_world_main(L, lua->world) : mw__lua_process_real(L);
 }
 
-/* ---- Protected calls --------------------------------------------------------------------------------------------- */
+/* ---- Protected calls */
 
 int mw_lua_call(lua_State *L, int nargs, int nresults, mw_error *err) {
     int base = lua_gettop(L) - nargs;
@@ -161,7 +161,7 @@ int mw_lua_call(lua_State *L, int nargs, int nresults, mw_error *err) {
     return mw_fail(err, code, "%s", text);
 }
 
-/* ---- Closing ----------------------------------------------------------------------------------------------------- */
+/* ---- Closing */
 
 typedef struct mw_closer {
     mw_lua *lua;

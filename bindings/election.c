@@ -132,7 +132,7 @@ static int election_gc(lua_State *L) {
     return 0;
 }
 
-/* ---- Waiting to lead --------------------------------------------------------------------------------------------- */
+/* ---- Waiting to lead */
 
 typedef struct lead_await {
     mw_await await;
@@ -210,7 +210,7 @@ static int election_wait(lua_State *L) {
     return mw__lua_wait(L, owner->process, &self->await);
 }
 
-/* ---- The rest ---------------------------------------------------------------------------------------------------- */
+/* ---- The rest */
 
 static int push_leader(lua_State *L, op_await *op) {
     if (op->entry_count == 0)

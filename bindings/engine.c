@@ -35,7 +35,7 @@ struct mw_engine_listener {
     int self, subscription; /* Lua references */
 };
 
-/* ---- Beginning and ending ---------------------------------------------------------------------------------------- */
+/* ---- Beginning and ending */
 
 static int push_embed(lua_State *L) {
     (void)lua_getglobal(L, "require");
@@ -99,7 +99,7 @@ void mw_engine_free(mw_engine *engine) {
     free(engine);
 }
 
-/* ---- Calls into Lua ---------------------------------------------------------------------------------------------- */
+/* ---- Calls into Lua */
 
 /* One call of a function of embed.lua: as a task, or at once where it cannot wait. Owns copies of its arguments. */
 typedef struct call {
@@ -263,7 +263,7 @@ int mw_engine_call(mw_engine *engine, const char *function, const mw_value *valu
     return begin(self, err);
 }
 
-/* ---- Listeners --------------------------------------------------------------------------------------------------- */
+/* ---- Listeners */
 
 static mw_str field_text(lua_State *L, const char *name) {
     mw_str text = {0};
@@ -393,7 +393,7 @@ mw_registry *mw_engine_registry(mw_engine *engine) {
     return registry;
 }
 
-/* ---- Turning and closing ----------------------------------------------------------------------------------------- */
+/* ---- Turning and closing */
 
 mw_host *mw_engine_host(mw_engine *engine) {
     return engine->host;

@@ -16,7 +16,7 @@ typedef struct mw_lua_registry mw_lua_registry;
 typedef struct mw_lua_world mw_lua_world;
 typedef struct mw_lua_server mw_lua_server;
 
-/* ---- Queues of things to run from the loop ----------------------------------------------------------------------- */
+/* ---- Queues of things to run from the loop */
 
 /* Embedded in what runs; zero = not queued. */
 struct mw_runnable {
@@ -60,7 +60,7 @@ bool mw__lua_forked(const mw_lua *lua);
 /* Judge all sessions of the process by the clock, and run what that made urgent. Not from within a task. */
 void mw__lua_process_check(mw_process *process);
 
-/* ---- The context ------------------------------------------------------------------------------------------------- */
+/* ---- The context */
 
 struct mw_lua {
     lua_State *main;
@@ -96,7 +96,7 @@ mw_lua *mw__lua_context(lua_State *L);
 mw_process *mw__lua_process_here(lua_State *L);
 mw_process *mw__lua_process_real(lua_State *L);
 
-/* ---- Waiting ----------------------------------------------------------------------------------------------------- */
+/* ---- Waiting */
 
 /* Something that is waited for. Whoever begins it embeds this, and adds it with mw__lua_await_begin. */
 struct mw_await {
@@ -125,7 +125,7 @@ void mw__lua_await_done(mw_await *await);
  * C function: `return mw__lua_wait(L, process, await)`. (longjmp) */
 int mw__lua_wait(lua_State *L, mw_process *process, mw_await *await);
 
-/* ---- Tasks ------------------------------------------------------------------------------------------------------- */
+/* ---- Tasks */
 
 typedef enum mw_task_state {
     MW_TASK_NEW,
@@ -199,7 +199,7 @@ void mw__lua_budget_install(lua_State *co, mw_lua *lua);
 void mw__lua_memory_watch(lua_State *L, mw_lua *lua);
 void mw__lua_memory_unwatch(lua_State *L, mw_lua *lua);
 
-/* ---- Errors ------------------------------------------------------------------------------------------------------ */
+/* ---- Errors */
 
 /* luaL_error that says in its type that it does not return: compilers and analysers do not know it of luaL_error. */
 _Noreturn void mw__lua_raise(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -219,7 +219,7 @@ bool mw__lua_is_error(lua_State *L, int index);
 int mw__lua_traceback(lua_State *L);
 void mw__lua_error_open(lua_State *L);
 
-/* ---- Arguments --------------------------------------------------------------------------------------------------- */
+/* ---- Arguments */
 
 /* All of these raise "bad argument 'NAME' to 'FUNCTION': ..." (longjmp) */
 typedef struct mw_arg {
@@ -266,7 +266,7 @@ void mw__lua_check_options(lua_State *L, int index, const char *function, const 
  * upvalue. The methods are kept as `core.classes[name]` too, for Lua to add to. The module is on top. (longjmp) */
 void mw__lua_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta, lua_CFunction index);
 
-/* ---- Registries -------------------------------------------------------------------------------------------------- */
+/* ---- Registries */
 
 #define MW_CLASS_REGISTRY "moonwatch.Registry"
 #define MW_CLASS_LOCK "moonwatch.Lock"

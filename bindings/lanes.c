@@ -63,7 +63,7 @@ mw_note *mw__lua_lanes_shift(mw_lanes *lanes) {
     return note;
 }
 
-/* ---- The table of lanes ------------------------------------------------------------------------------------------ */
+/* ---- The table of lanes */
 
 /* FNV-1a. */
 uint64_t mw__lua_path_hash(mw_str path) {
@@ -129,7 +129,7 @@ void mw__lua_lane_free(mw_lanes *lanes, mw_lane *lane) {
     free(lane);
 }
 
-/* ---- Notes in a lane --------------------------------------------------------------------------------------------- */
+/* ---- Notes in a lane */
 
 static void append(mw_lanes *lanes, mw_lane *lane, mw_note *note) {
     note->next = NULL;
@@ -209,7 +209,7 @@ void mw__lua_lane_push(mw_lanes *lanes, mw_lane *lane, mw_note *note, bool merge
         append(lanes, lane, merged);
 }
 
-/* ---- Lanes that wait --------------------------------------------------------------------------------------------- */
+/* ---- Lanes that wait */
 
 void mw__lua_lane_wait(mw_lanes *lanes, mw_lane *lane) {
     if (lane->waiting)

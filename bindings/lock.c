@@ -35,7 +35,7 @@ static void unref(lua_lock *self) {
         free(self);
 }
 
-/* ---- What the core tells ----------------------------------------------------------------------------------------- */
+/* ---- What the core tells */
 
 static void end_attempt(lua_lock *self, int status, int64_t token, const mw_error *error) {
     acquire_await *attempt = self->attempt;
@@ -70,7 +70,7 @@ static void on_lost(void *arg, const mw_error *why) {
 
 static const mw_lock_events lock_events = {.acquired = on_acquired, .lost = on_lost};
 
-/* ---- Life -------------------------------------------------------------------------------------------------------- */
+/* ---- Life */
 
 static void close_lock(lua_lock *self) {
     if (!self->lock)
@@ -155,7 +155,7 @@ static int lock_gc(lua_State *L) {
     return 0;
 }
 
-/* ---- Acquiring --------------------------------------------------------------------------------------------------- */
+/* ---- Acquiring */
 
 static void acquire_release(mw_await *await) {
     unref(((acquire_await *)(void *)await)->owner);

@@ -56,8 +56,7 @@ static editor *check_editor(lua_State *L, const char *function) {
     return self;
 }
 
-/* ---- Where things are on the screen --------------------------------------------------------------------------------
- */
+/* ---- Where things are on the screen */
 
 typedef struct place {
     int columns, row, column;
@@ -182,8 +181,7 @@ static void ask_for_brackets(bool on) {
         put_text(on ? "\033[?2004h" : "\033[?2004l", 8);
 }
 
-/* ---- Reading a line ------------------------------------------------------------------------------------------------
- */
+/* ---- Reading a line */
 
 static char *give_prompt(EditLine *el) {
     void *self = NULL;
@@ -290,8 +288,7 @@ static int editor_interrupt(lua_State *L) {
     return 1;
 }
 
-/* ---- Beside the line -----------------------------------------------------------------------------------------------
- */
+/* ---- Beside the line */
 
 /* editor:print(text): above the line that is being typed, if one is. */
 static int editor_print(lua_State *L) {
@@ -425,8 +422,7 @@ static unsigned char on_end(EditLine *el, int key) {
     return CC_REFRESH;
 }
 
-/* ---- Opening and closing -------------------------------------------------------------------------------------------
- */
+/* ---- Opening and closing */
 
 static int editor_close(lua_State *L) {
     editor *self = mw__lua_check_self(L, CLASS, "close");

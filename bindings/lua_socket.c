@@ -80,8 +80,7 @@ static bool peer_allowed(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == geteuid() || peer.uid == 0);
 }
 
-/* ---- Streams -------------------------------------------------------------------------------------------------------
- */
+/* ---- Streams */
 
 static stream *check_stream(lua_State *L, const char *function) {
     return mw__lua_check_self(L, CLASS_STREAM, function);
@@ -329,8 +328,7 @@ static int socket_connect(lua_State *L) {
     return 1;
 }
 
-/* ---- Listening -----------------------------------------------------------------------------------------------------
- */
+/* ---- Listening */
 
 static int served(lua_State *L, int status, lua_KContext context) {
     (void)L;

@@ -195,8 +195,7 @@ static int system_random(lua_State *L) {
     return 1;
 }
 
-/* ---- A file that one process holds -------------------------------------------------------------------------------
- */
+/* ---- A file that one process holds */
 
 struct locked_file {
     int fd;
@@ -272,7 +271,7 @@ static int file_close(lua_State *L) {
     return 0;
 }
 
-/* ---- The module ------------------------------------------------------------------------------------------------- */
+/* ---- The module */
 
 static const luaL_Reg functions[] = {{"interfaces", system_interfaces},
                                      {"cpu_times", system_cpu_times},

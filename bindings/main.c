@@ -39,7 +39,7 @@ typedef struct program {
     int status;
 } program;
 
-/* ---- Log --------------------------------------------------------------------------------------------------------- */
+/* ---- Log */
 
 /* Any thread; one write per line, so that lines of several processes do not mix. */
 static void log_line(void *arg, mw_log_level level, const char *component, const char *line) {
@@ -54,8 +54,7 @@ static void log_line(void *arg, mw_log_level level, const char *component, const
     }
 }
 
-/* ---- moonwatch.process: what a script of the program itself may ask of it ------------------------------------------
- */
+/* ---- moonwatch.process: what a script of the program itself may ask of it */
 
 static program *self_of(lua_State *L) {
     return lua_touserdata(L, lua_upvalueindex(1));
@@ -126,7 +125,7 @@ static int open_process(lua_State *L) {
     return 1;
 }
 
-/* ---- Signals ----------------------------------------------------------------------------------------------------- */
+/* ---- Signals */
 
 static const struct {
     int number;
@@ -166,7 +165,7 @@ static void catch_signals(program *self) {
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-/* ---- Running ----------------------------------------------------------------------------------------------------- */
+/* ---- Running */
 
 static bool step(void *arg, bool wait) {
     program *self = arg;

@@ -30,7 +30,7 @@ call_options mw__lua_call_options(lua_State *L, int index, const char *function,
     return options;
 }
 
-/* ---- Copies of results ------------------------------------------------------------------------------------------- */
+/* ---- Copies of results */
 
 static void copy_str(char **at, mw_str *text) {
     if (text->len)
@@ -160,7 +160,7 @@ int mw__lua_op_wait(lua_State *L, op_await *self, int status, const mw_error *er
     return op_finish(L, &self->await);
 }
 
-/* ---- Results ----------------------------------------------------------------------------------------------------- */
+/* ---- Results */
 
 static void set_integer(lua_State *L, const char *name, lua_Integer value) {
     lua_pushinteger(L, value);
@@ -232,7 +232,7 @@ static int push_true(lua_State *L, op_await *self) {
     return 1;
 }
 
-/* ---- Reads ------------------------------------------------------------------------------------------------------- */
+/* ---- Reads */
 
 typedef int read_fn(mw_registry *, mw_str path, const mw_call *call, mw_op **ret_op, mw_error *err);
 
@@ -264,7 +264,7 @@ static int registry_list(lua_State *L) {
     return read_call(L, "list", mw_list, push_list);
 }
 
-/* ---- Writes ------------------------------------------------------------------------------------------------------ */
+/* ---- Writes */
 
 static int registry_create(lua_State *L) {
     mw_lua_registry *registry = mw__lua_check_registry(L, "create");
@@ -326,7 +326,7 @@ static int registry_delete(lua_State *L) {
     return mw__lua_op_wait(L, self, status, &err);
 }
 
-/* ---- Looking at locks, sessions and the server ------------------------------------------------------------------- */
+/* ---- Looking at locks, sessions and the server */
 
 static int push_queue(lua_State *L, op_await *self) {
     lua_createtable(L, (int)self->entry_count, 0);

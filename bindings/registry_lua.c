@@ -11,7 +11,7 @@
 #define DEFAULT_PATIENCE (5 * MW_SECOND)
 #define OPTIONS_MAX 64
 
-/* ---- Members ----------------------------------------------------------------------------------------------------- */
+/* ---- Members */
 
 void mw__lua_member_add(mw_lua_registry *registry, mw_member *member, void (*close)(mw_member *)) {
     member->registry = registry;
@@ -46,7 +46,7 @@ static void close_members(mw_lua_registry *registry, bool late) {
     }
 }
 
-/* ---- Life -------------------------------------------------------------------------------------------------------- */
+/* ---- Life */
 
 void mw__lua_registry_ref(mw_lua_registry *registry) {
     registry->refs++;
@@ -128,7 +128,7 @@ static mw_lua_registry *push_registry(lua_State *L, mw_process *process, const c
     return registry;
 }
 
-/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+/* ---- Opening */
 
 /* The options at `index`, all of them texts; they live as long as the table. */
 static void take_options(lua_State *L, int index, mw_option *out) {
@@ -287,7 +287,7 @@ static int core_options_of(lua_State *L) {
     return 1;
 }
 
-/* ---- Waiting until connected ------------------------------------------------------------------------------------- */
+/* ---- Waiting until connected */
 
 typedef struct connect_await {
     mw_await await;
@@ -366,7 +366,7 @@ static int core_connected(lua_State *L) {
     return mw__lua_wait(L, registry->process, &self->await);
 }
 
-/* ---- Closing ----------------------------------------------------------------------------------------------------- */
+/* ---- Closing */
 
 typedef struct close_await {
     mw_await await;
@@ -450,7 +450,7 @@ static int registry_gc(lua_State *L) {
     return 0;
 }
 
-/* ---- State ------------------------------------------------------------------------------------------------------- */
+/* ---- State */
 
 static mw_state state_of(const mw_lua_registry *registry) {
     return registry->registry && !registry->abandoned ? mw_registry_state(registry->registry) : MW_CLOSED;

@@ -7,7 +7,7 @@
 /* Things run in one turn; I/O gets its own between turns. */
 #define BATCH 128
 
-/* ---- Queues ------------------------------------------------------------------------------------------------------ */
+/* ---- Queues */
 
 void mw__lua_queue_push(mw_run_queue *queue, mw_runnable *item) {
     if (item->queue)
@@ -37,7 +37,7 @@ void mw__lua_queue_remove(mw_runnable *item) {
         queue->last = item->prev;
 }
 
-/* ---- Processes --------------------------------------------------------------------------------------------------- */
+/* ---- Processes */
 
 static void run_urgent(mw_process *process) {
     for (mw_runnable *item; (item = process->urgent.first);) {
@@ -97,7 +97,7 @@ void mw__lua_process_release(mw_process *process) {
     mw_defer_cancel(process->host, &process->turn);
 }
 
-/* ---- Waiting ----------------------------------------------------------------------------------------------------- */
+/* ---- Waiting */
 
 void *mw__lua_await_new(mw_lua *lua, size_t size, int (*finish)(lua_State *, mw_await *), void (*drop)(mw_await *)) {
     mw_await *await = calloc(1, size);

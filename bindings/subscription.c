@@ -90,7 +90,7 @@ static void close_member(mw_member *member) {
     close_subscription(mw_container(member, subscription, member));
 }
 
-/* ---- Events as tables -------------------------------------------------------------------------------------------- */
+/* ---- Events as tables */
 
 static void set_integer(lua_State *L, const char *name, lua_Integer value) {
     lua_pushinteger(L, value);
@@ -119,7 +119,7 @@ static void push_event(lua_State *L, const mw_event *event) {
         set_integer(L, "owner", (lua_Integer)event->entry.owner);
 }
 
-/* ---- Reactions --------------------------------------------------------------------------------------------------- */
+/* ---- Reactions */
 
 static int prepare_reaction(lua_State *L, mw_task *task) {
     const mw_note *note = task->arg;
@@ -290,7 +290,7 @@ static void run_reactions(mw_runnable *run) {
     unref(sub);
 }
 
-/* ---- What the core tells ----------------------------------------------------------------------------------------- */
+/* ---- What the core tells */
 
 static void on_event(void *arg, const mw_event *event) {
     subscription *sub = arg;
@@ -321,7 +321,7 @@ static void on_failed(void *arg, const mw_error *why) {
     close_subscription(sub);
 }
 
-/* ---- Methods ----------------------------------------------------------------------------------------------------- */
+/* ---- Methods */
 
 static subscription *check_subscription(lua_State *L, const char *function) {
     return mw__lua_check_box(L, MW_CLASS_SUBSCRIPTION, function);
@@ -431,7 +431,7 @@ static int subscription_gc(lua_State *L) {
     return 0;
 }
 
-/* ---- Waiting for events ------------------------------------------------------------------------------------------ */
+/* ---- Waiting for events */
 
 typedef struct sub_await {
     mw_await await;
@@ -577,7 +577,7 @@ static int subscription_synced(lua_State *L) {
     return mw__lua_wait(L, sub->process, &self->await);
 }
 
-/* ---- The cached entries ------------------------------------------------------------------------------------------ */
+/* ---- The cached entries */
 
 typedef struct collector {
     mw_entry *entries;

@@ -14,7 +14,7 @@
 static void task_run(mw_runnable *run);
 static void finish(mw_task *task);
 
-/* ---- The pool ---------------------------------------------------------------------------------------------------- */
+/* ---- The pool */
 
 bool mw__lua_protected(mw_lua *lua, lua_CFunction work, void *arg, const char *what) {
     lua_State *L = lua->work;
@@ -101,7 +101,7 @@ mw_task *mw__lua_task_new(mw_process *process, mw_task *parent) {
     return task;
 }
 
-/* ---- The end ----------------------------------------------------------------------------------------------------- */
+/* ---- The end */
 
 static void leave_lists(mw_task *task) {
     mw_lua *lua = task->process->lua;
@@ -168,7 +168,7 @@ static void body_over(mw_task *task, int status, int results) {
         finish(task);
 }
 
-/* ---- Running ----------------------------------------------------------------------------------------------------- */
+/* ---- Running */
 
 static int body_returned(lua_State *L, int status, lua_KContext context) {
     mw_task *task = (mw_task *)context;

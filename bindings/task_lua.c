@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Handles ----------------------------------------------------------------------------------------------------- */
+/* ---- Handles */
 
 static int settle(lua_State *L) {
     mw_task *task = lua_touserdata(L, 1);
@@ -75,7 +75,7 @@ static int task_tostring(lua_State *L) {
     return 1;
 }
 
-/* ---- Spawning ---------------------------------------------------------------------------------------------------- */
+/* ---- Spawning */
 
 /* The line that called us, or that called `every` and the like (tasks.lua). */
 static void note_caller(lua_State *L, mw_task_handle *handle) {
@@ -176,7 +176,7 @@ static int task_cancel(lua_State *L) {
     return 0;
 }
 
-/* ---- Joining ----------------------------------------------------------------------------------------------------- */
+/* ---- Joining */
 
 typedef struct join_await {
     mw_await await;
@@ -291,7 +291,7 @@ static int task_close(lua_State *L) {
     return 0;
 }
 
-/* ---- Sleeping ---------------------------------------------------------------------------------------------------- */
+/* ---- Sleeping */
 
 typedef struct sleep_await {
     mw_await await;
@@ -361,7 +361,7 @@ void mw__lua_task_open(lua_State *L) {
     luaL_setfuncs(L, functions, 0);
 }
 
-/* ---- For embedding programs -------------------------------------------------------------------------------------- */
+/* ---- For embedding programs */
 
 typedef struct embedded {
     mw_lua_ended_fn *ended;

@@ -124,7 +124,7 @@ static int txn_delete(lua_State *L) {
     return add(L, self, step, 0);
 }
 
-/* ---- Commit ------------------------------------------------------------------------------------------------------ */
+/* ---- Commit */
 
 /* The path of a step, or that of its guard, where the anchors are at `anchors`. */
 static void push_path(lua_State *L, int anchors, size_t step) {

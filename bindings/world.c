@@ -41,7 +41,7 @@ static void unref_world(mw_lua_world *world) {
         free(world);
 }
 
-/* ---- Log --------------------------------------------------------------------------------------------------------- */
+/* ---- Log */
 
 /* Lines of simulated processes go where those of the real one would. */
 static void log_on(void *arg, mw_log_level level, const char *component, const char *line) {
@@ -51,7 +51,7 @@ static void log_on(void *arg, mw_log_level level, const char *component, const c
         mw_log(lua->real.host, level, component, "%s", line);
 }
 
-/* ---- Hosts ------------------------------------------------------------------------------------------------------- */
+/* ---- Hosts */
 
 static mw_process *add_host(lua_State *L, mw_lua_world *world) {
     mw_error err;
@@ -151,7 +151,7 @@ static int host_now(lua_State *L) {
     return 1;
 }
 
-/* ---- Worlds ------------------------------------------------------------------------------------------------------ */
+/* ---- Worlds */
 
 /* core.world(seed): current until it is closed; plain code waits in its time. */
 static int core_world(lua_State *L) {

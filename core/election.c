@@ -73,8 +73,7 @@ static void depose(mw_election *election, const mw_error *why) {
         election->events->deposed(election->arg, why);
 }
 
-/* ---- The record ----------------------------------------------------------------------------------------------------
- */
+/* ---- The record */
 
 static void on_record(void *arg, const mw_result *result) {
     mw_election *election = arg;
@@ -130,8 +129,7 @@ static void withdraw_record(mw_election *election) {
     (void)mw_txn(election->registry, steps, 2, &call, NULL, NULL);
 }
 
-/* ---- The lock ------------------------------------------------------------------------------------------------------
- */
+/* ---- The lock */
 
 static void on_acquired(void *arg, int status, int64_t token, const mw_error *error) {
     mw_election *election = arg;
@@ -167,8 +165,7 @@ static void stand_again(mw_timer *timer) {
     stand(mw_container(timer, mw_election, again));
 }
 
-/* ---- For callers ---------------------------------------------------------------------------------------------------
- */
+/* ---- For callers */
 
 static int check_record(const mw_election *election, mw_error *err) {
     mw_step steps[] = {{.kind = MW_CHECK_LOCK, .lock = election->lock},

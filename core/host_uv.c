@@ -80,7 +80,7 @@ static void one_closed(uv_host *self) {
         destroy(self);
 }
 
-/* ---- Clocks, randomness, log ------------------------------------------------------------------------------------- */
+/* ---- Clocks, randomness, log */
 
 static mw_time read_clock(clockid_t clock) {
     struct timespec t;
@@ -114,7 +114,7 @@ static void uv_host_log(mw_host *host, mw_log_level level, const char *component
         of(host)->sink(of(host)->sink_arg, level, component, line);
 }
 
-/* ---- Timers ------------------------------------------------------------------------------------------------------ */
+/* ---- Timers */
 
 static void run_idle(uv_idle_t *idle);
 
@@ -189,7 +189,7 @@ static void uv_host_timer_stop(mw_host *host, mw_timer *timer) {
         arm(self, 0);
 }
 
-/* ---- Polls ------------------------------------------------------------------------------------------------------- */
+/* ---- Polls */
 
 static void poll_closed(uv_handle_t *handle) {
     poll_handle *self = handle->data;
@@ -264,7 +264,7 @@ static int uv_host_poll_start(mw_host *host, mw_poll *poll, int fd, unsigned eve
     return MW_OK;
 }
 
-/* ---- Defers ------------------------------------------------------------------------------------------------------ */
+/* ---- Defers */
 
 /* Timers that the alarm covers need no look at the clock. */
 static void stop_idle(uv_host *self) {
@@ -311,7 +311,7 @@ static void uv_host_defer_cancel(mw_host *host, mw_defer *defer) {
     (void)pthread_mutex_unlock(&self->lock);
 }
 
-/* ---- Other threads ----------------------------------------------------------------------------------------------- */
+/* ---- Other threads */
 
 /* On the host's thread: hold the loop while somebody else works for us, or something posted waits. */
 static void reference(uv_host *self) {
@@ -374,7 +374,7 @@ static void uv_host_release(mw_host *host) {
     count_hold(of(host), false);
 }
 
-/* ---- Life -------------------------------------------------------------------------------------------------------- */
+/* ---- Life */
 
 static const mw_host_ops uv_ops = {
     .size = sizeof(mw_host_ops),

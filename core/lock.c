@@ -32,8 +32,7 @@ struct mw_lock {
     char bytes[];
 };
 
-/* ---- Holds ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Holds */
 
 void mw__hold_unref(mw__hold *hold) {
     if (hold && --hold->refs == 0)
@@ -147,8 +146,7 @@ static mw__hold *hold_new(mw_lock *lock) {
     return hold;
 }
 
-/* ---- Attempts ------------------------------------------------------------------------------------------------------
- */
+/* ---- Attempts */
 
 static void report_later(mw_lock *lock, int status, const char *why) {
     lock->outcome = status;
@@ -286,8 +284,7 @@ void mw_lock_free(mw_lock *lock) {
     mw__registry_unref(registry);
 }
 
-/* ---- What the session means to locks -------------------------------------------------------------------------------
- */
+/* ---- What the session means to locks */
 
 void mw__locks_connected(mw_registry *registry) {
     for (mw__link *at = registry->locks.next; at != &registry->locks; at = at->next) {

@@ -78,8 +78,7 @@ void mw__ops_report_all(mw_registry *registry) {
     mw_defer_cancel(registry->host, &registry->report_finished);
 }
 
-/* ---- What the backend reports --------------------------------------------------------------------------------------
- */
+/* ---- What the backend reports */
 
 static void wait_again(mw_op *op) {
     mw_registry *registry = op->registry;
@@ -121,8 +120,7 @@ static void on_done(mw_request *request, int status, const mw_error *detail) {
     finish(op, status, detail && detail->code == status ? detail : NULL);
 }
 
-/* ---- Sending -------------------------------------------------------------------------------------------------------
- */
+/* ---- Sending */
 
 /* A guard is judged when it is sent: waiting may have cost the lock. */
 static bool guards_stand(const mw_op *op) {
@@ -198,8 +196,7 @@ void mw__op_withdraw(mw_op *op) {
         mw_op_cancel(op);
 }
 
-/* ---- Making --------------------------------------------------------------------------------------------------------
- */
+/* ---- Making */
 
 mw_op *mw__op_new(mw_registry *registry, const mw_call *call, size_t writes, size_t bytes, char **ret_bytes) {
     size_t per_write = sizeof(mw_write) + sizeof(mw_written) + sizeof(mw__hold *);
@@ -262,8 +259,7 @@ void mw__ops_init(mw_registry *registry) {
     registry->report_finished.run = report_finished;
 }
 
-/* ---- Paths and the namespace ---------------------------------------------------------------------------------------
- */
+/* ---- Paths and the namespace */
 
 int mw__path_check(const mw_registry *registry, mw_str path, mw_error *err) {
     int status = mw_path_validate(path, err);

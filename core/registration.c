@@ -56,8 +56,7 @@ struct mw_registration {
     char path_bytes[];
 };
 
-/* ---- What is known, and what that makes necessary ------------------------------------------------------------------
- */
+/* ---- What is known, and what that makes necessary */
 
 static void learn(mw_registration *reg, int64_t revision, const mw_entry *entry) {
     if (revision < reg->as_of)
@@ -152,8 +151,7 @@ static void wake(mw_registration *reg) {
     pump(registry);
 }
 
-/* ---- The end -------------------------------------------------------------------------------------------------------
- */
+/* ---- The end */
 
 static void let_go(mw_registration *reg) {
     reg->wanted = reg->told = false;
@@ -188,9 +186,7 @@ static void out_of_patience(mw_timer *timer) {
     give_up(reg, why.code, &why);
 }
 
-/* ---- The place is watched: another's entry is in the way, or ours was taken away
- * ---------------------------------------------------------------------------------
- */
+/* ---- The place is watched: another's entry is in the way, or ours was taken away */
 
 static void place_changed(void *arg, const mw_event *event) {
     mw_registration *reg = arg;
@@ -223,8 +219,7 @@ static void watch_place(mw_registration *reg) {
     }
 }
 
-/* ---- Operations ----------------------------------------------------------------------------------------------------
- */
+/* ---- Operations */
 
 static void begin(mw_registration *reg) {
     reg->busy = true;
@@ -391,8 +386,7 @@ static bool perform(mw_registration *reg) {
     return false;
 }
 
-/* ---- For callers ---------------------------------------------------------------------------------------------------
- */
+/* ---- For callers */
 
 static int keep_value(mw_registration *reg, mw_str value, mw_error *err) {
     char *bytes = malloc(value.len + 1);
@@ -473,8 +467,7 @@ void mw_registration_free(mw_registration *reg) {
     wake(reg);
 }
 
-/* ---- What the session means to registrations -----------------------------------------------------------------------
- */
+/* ---- What the session means to registrations */
 
 static void jitter_over(mw_timer *timer) {
     pump(mw_container(timer, mw_registry, registration_jitter));

@@ -34,8 +34,7 @@ void mw__registry_unref(mw_registry *registry) {
     free(registry);
 }
 
-/* ---- Events of the connection --------------------------------------------------------------------------------------
- */
+/* ---- Events of the connection */
 
 static void space_made(void *arg, const mw_result *result) {
     mw_registry *registry = arg;
@@ -138,8 +137,7 @@ static const mw_conn_events conn_events = {
     .closed = on_closed,
 };
 
-/* ---- Open ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Open */
 
 static int take_namespace(mw_registry *registry, const char *name_space, mw_error *err) {
     mw_str space = mw_str_of(name_space ? name_space : "");
@@ -214,8 +212,7 @@ int mw_registry_open(const mw_registry_config *config, mw_registry **ret_registr
     return MW_OK;
 }
 
-/* ---- Close ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Close */
 
 /* In a forked child the connection is the parent's: nothing may be sent, and nothing of it is touched. */
 static void leave_to_parent(mw_registry *registry, const mw_error *why) {

@@ -73,8 +73,7 @@ static void forget_refused(trace_conn *conn, const mw_request *request) {
         *at = request->backend[1];
 }
 
-/* ---- Requests ------------------------------------------------------------------------------------------------------
- */
+/* ---- Requests */
 
 static const char *request_text(const mw_request *request) {
     static const char *const reads[] = {"get",    "stat",     "children", "list",   "queue",
@@ -149,8 +148,7 @@ static bool cancel(mw_conn *outer_conn, mw_request *request) {
     return unsent;
 }
 
-/* ---- Feeds ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Feeds */
 
 static void feed_begin(mw_feed *feed) {
     shadow_feed *shadow = mw_container(feed, shadow_feed, inner);
@@ -218,8 +216,7 @@ static void unwatch(mw_conn *outer_conn, mw_feed *feed) {
     free(shadow);
 }
 
-/* ---- Tickets -------------------------------------------------------------------------------------------------------
- */
+/* ---- Tickets */
 
 static void ticket_granted(mw_ticket *ticket, int64_t token) {
     shadow_ticket *shadow = mw_container(ticket, shadow_ticket, inner);
@@ -267,8 +264,7 @@ static void unlock(mw_conn *outer_conn, mw_ticket *ticket) {
     conn->backend->unlock(conn->inner, &shadow->inner);
 }
 
-/* ---- The connection ------------------------------------------------------------------------------------------------
- */
+/* ---- The connection */
 
 static void on_connected(void *arg, const mw_session_info *session) {
     trace_conn *conn = arg;

@@ -48,8 +48,7 @@ static int check_each(const mw_registry *registry, const mw_step *steps, size_t 
     return MW_OK;
 }
 
-/* ---- Steps that meet on one path -----------------------------------------------------------------------------------
- */
+/* ---- Steps that meet on one path */
 
 static int by_path(const void *a, const void *b) {
     return mw_str_compare((*(const mw_step *const *)a)->path, (*(const mw_step *const *)b)->path);

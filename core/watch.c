@@ -40,8 +40,7 @@ const char *mw_event_text(mw_event_kind kind) {
     return texts[kind];
 }
 
-/* ---- Telling -------------------------------------------------------------------------------------------------------
- */
+/* ---- Telling */
 
 static void free_subscription(mw_subscription *sub) {
     mw_registry *registry = sub->registry;
@@ -105,8 +104,7 @@ static void tell_removed(mw__watch *watch, mw__node *node, int64_t revision) {
     free(node);
 }
 
-/* ---- What the backend tells ----------------------------------------------------------------------------------------
- */
+/* ---- What the backend tells */
 
 static void on_begin(mw_feed *feed) {
     mw__view_begin(&mw_container(feed, mw__watch, feed)->view);
@@ -190,8 +188,7 @@ static void on_synced(mw_feed *feed, int64_t revision) {
     end_telling(watch);
 }
 
-/* ---- Subscribing ---------------------------------------------------------------------------------------------------
- */
+/* ---- Subscribing */
 
 static mw__link *bucket_of(mw_registry *registry, mw_str full) {
     return &registry->views_by_path[mw__path_hash(full) % MW__VIEW_BUCKETS];
@@ -326,8 +323,7 @@ void mw_subscription_each(const mw_subscription *sub, void (*visit)(void *arg, c
     free(nodes);
 }
 
-/* ---- What happens to the registry ----------------------------------------------------------------------------------
- */
+/* ---- What happens to the registry */
 
 /* The feed is stopped from the loop, never from inside the backend's own call to us. */
 void mw__views_reap(mw_defer *defer) {

@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-/* ---- Calls ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Calls */
 
 void mwm_calls_init(mw_conn *conn) {
     mwm_index_init(&conn->calls);
@@ -77,8 +76,7 @@ static void end_other(mw_conn *conn, mwm_call *call, int status, const mw_error 
     ended(arg, status, detail);
 }
 
-/* ---- Refusing without calling back inline, and without an allocation ------------------------------------------------
- */
+/* ---- Refusing without calling back inline, and without an allocation */
 
 /* What `backend[2]` of the refused points to. */
 static const int not_connected = MW_EDISCONNECTED, no_memory = MW_ENO_MEMORY;
@@ -139,8 +137,7 @@ void mwm_calls_refuse(mw_conn *conn) {
         end_other(conn, call, MW_EDISCONNECTED, &detail);
 }
 
-/* ---- Requests ------------------------------------------------------------------------------------------------------
- */
+/* ---- Requests */
 
 static mwm_msg *pack_read(const mwm_call *call, const mw_request *request) {
     mwm_ask *ask = mwm_ask_new(MWM_READ, call->id, request->path, (mw_str){0});
@@ -207,8 +204,7 @@ static void show_result(const mwm_call *call, const mwm_msg *msg) {
     call->request->entry(call->request, &entry);
 }
 
-/* ---- Feeds ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Feeds */
 
 static mwm_msg *pack_feed(const mwm_call *call) {
     mwm_ask *ask = mwm_ask_new(MWM_WATCH, call->id, call->feed->path, (mw_str){0});
@@ -261,8 +257,7 @@ static void feed_told(mwm_call *call, const mwm_msg *msg) {
     }
 }
 
-/* ---- Tickets -------------------------------------------------------------------------------------------------------
- */
+/* ---- Tickets */
 
 static mwm_msg *pack_ticket(const mwm_call *call) {
     if (call->unlocked)
@@ -315,8 +310,7 @@ static void ticket_granted(mwm_call *call, int64_t token) {
     call->ticket->granted(call->ticket, token);
 }
 
-/* ---- Ending other sessions -----------------------------------------------------------------------------------------
- */
+/* ---- Ending other sessions */
 
 void mwm_end_session(mw_conn *conn, mw_session_id id, const unsigned char secret[MW_SECRET_SIZE],
                      void (*done)(void *arg, int status, const mw_error *detail), void *arg) {
@@ -338,8 +332,7 @@ void mwm_end_session(mw_conn *conn, mw_session_id id, const unsigned char secret
         mw_defer_run(conn->host, &conn->work);
 }
 
-/* ---- Answers, disconnects ------------------------------------------------------------------------------------------
- */
+/* ---- Answers, disconnects */
 
 void mwm_calls_answer(mw_conn *conn, mwm_msg *msg) {
     mwm_call *call = call_find(conn, msg->id);

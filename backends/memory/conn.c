@@ -9,8 +9,7 @@
 #define RETRY_LAST (500 * MW_MS)
 #define HELLO_PATIENCE MW_SECOND
 
-/* ---- Small steps ---------------------------------------------------------------------------------------------------
- */
+/* ---- Small steps */
 
 static void tick_in(mw_conn *conn, mw_time delay) {
     (void)mw_timer_start(conn->host, &conn->tick, delay); /* MW_ENO_MEMORY: the core's own deadline remains */
@@ -54,8 +53,7 @@ void mwm_conn_send(mw_conn *conn, void *msg) {
     }
 }
 
-/* ---- Connecting ----------------------------------------------------------------------------------------------------
- */
+/* ---- Connecting */
 
 static void say_hello(mw_conn *conn) {
     mwm_hello *hello = mwm_hello_new(MWM_HELLO, 0, (mw_str){conn->name, conn->name_len});
@@ -131,8 +129,7 @@ static void session_over(mw_conn *conn, const char *why) {
     soon(conn);
 }
 
-/* ---- Staying alive -------------------------------------------------------------------------------------------------
- */
+/* ---- Staying alive */
 
 /* Three times per timeout. An answer that is not there by the next time will not come. */
 static void renew(mw_conn *conn) {
@@ -192,8 +189,7 @@ static void deliver(mwm_wire *wire, mwm_msg *msg) {
     }
 }
 
-/* ---- Closing -------------------------------------------------------------------------------------------------------
- */
+/* ---- Closing */
 
 static void conn_free(mw_conn *conn) {
     mw_timer_stop(conn->host, &conn->tick);
@@ -263,8 +259,7 @@ static void mwm_expire(mw_conn *conn) {
     soon(conn);
 }
 
-/* ---- Opening -------------------------------------------------------------------------------------------------------
- */
+/* ---- Opening */
 
 static int read_options(const mw_option *options, mw_time *ret_timeout, mw_error *err) {
     for (; options && options->key; options++) {

@@ -73,14 +73,12 @@ struct mw_conn {
     char name[];
 };
 
-/* ---- conn.c: connecting, staying alive, closing --------------------------------------------------------------------
- */
+/* ---- conn.c: connecting, staying alive, closing */
 
 /* Send, or break the wire when there is no memory (`msg` is NULL). */
 void mwm_conn_send(mw_conn *conn, void *msg);
 
-/* ---- call.c: requests, feeds, tickets ------------------------------------------------------------------------------
- */
+/* ---- call.c: requests, feeds, tickets */
 
 mw_backend_submit_fn mwm_submit;
 mw_backend_cancel_fn mwm_cancel;

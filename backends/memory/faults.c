@@ -7,8 +7,7 @@
 /* Far enough that no client can have seen a later token than the one that reported. */
 #define RAISE 1000000
 
-/* ---- Chance --------------------------------------------------------------------------------------------------------
- */
+/* ---- Chance */
 
 /* splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014). */
 static uint64_t next_random(mw_memory_server *server) {
@@ -64,8 +63,7 @@ bool mwm_faults_refuse(const mwm_wire *wire) {
     return now < wire->server->down_until || now < wire->faults.refused_until;
 }
 
-/* ---- One connection, or all -----------------------------------------------------------------------------------------
- */
+/* ---- One connection, or all */
 
 /* Start with NULL. */
 static mwm_wire *next_wire(mw_memory_server *server, mw_session_id session, const mwm_wire *wire) {
@@ -171,8 +169,7 @@ int mw_memory_isolate(mw_memory_server *server, mw_session_id session, bool isol
     return each_wire(server, session, isolate, &isolated);
 }
 
-/* ---- The server as a whole -----------------------------------------------------------------------------------------
- */
+/* ---- The server as a whole */
 
 void mw_memory_restart(mw_memory_server *server, mw_time down) {
     server->frozen = false;

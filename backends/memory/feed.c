@@ -70,8 +70,7 @@ static void point_free_when_empty(mw_memory_server *server, mwm_point *point) {
     free(point);
 }
 
-/* ---- Telling -------------------------------------------------------------------------------------------------------
- */
+/* ---- Telling */
 
 /* What the client was shown, its reads must not fall behind. `complete`: the feed has told all up to this revision. */
 static void tell(const mwm_sub *sub, mwm_kind kind, mwm_state *state, int64_t revision, int64_t complete) {
@@ -169,8 +168,7 @@ static void catch_up(mwm_sub *sub, const mwm_store *store, int64_t seen) {
     }
 }
 
-/* ---- Watching ------------------------------------------------------------------------------------------------------
- */
+/* ---- Watching */
 
 static mwm_sub *sub_find(const mwm_wire *wire, uint64_t id) {
     mwm_hook *hook = mwm_index_find(&wire->subs, mwm_hash_number(id));
@@ -233,8 +231,7 @@ void mwm_feed_drop_all(mwm_wire *wire) {
     }
 }
 
-/* ---- Publishing ----------------------------------------------------------------------------------------------------
- */
+/* ---- Publishing */
 
 static void publish_at(mw_memory_server *server, mw_str top, uint64_t hash, const mwm_change *change,
                        mw_depth nearest) {

@@ -42,8 +42,7 @@ const mw_backend *mw_memory_backend(mw_memory_server *server);
 /* A private server for each connection, gone with it. The same options. */
 extern const mw_backend mw_backend_memory;
 
-/* ---- Looking at it -------------------------------------------------------------------------------------------------
- */
+/* ---- Looking at it */
 
 typedef struct mw_memory_counts {
     size_t entries; /* without the root */
@@ -56,7 +55,7 @@ typedef struct mw_memory_counts {
 void mw_memory_count(const mw_memory_server *server, mw_memory_counts *ret_counts);
 int64_t mw_memory_revision(const mw_memory_server *server);
 
-/* ---- Faults --------------------------------------------------------------------------------------------------------
+/* ---- Faults
  *
  * All of them follow the seed. `session` names a connection by the session that it carries or carried last; 0 means
  * every connection. With a number that no connection knows, the int functions return MW_ENOT_FOUND. */

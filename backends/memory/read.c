@@ -5,7 +5,7 @@ static void found(mwm_wire *wire, const mwm_ask *ask, mwm_state *state) {
     mwm_wire_say(wire, MWM_RESULT, ask->msg.id, 0, state);
 }
 
-/* ---- Which revision a read shows -----------------------------------------------------------------------------------
+/* ---- Which revision a read shows
  *
  * The present one; except in `weak` mode, where a read lags, and on a server that is cut off, where time stands still.
  */
@@ -100,8 +100,7 @@ static int read_entries(mwm_wire *wire, const mwm_ask *ask) {
     return status;
 }
 
-/* ---- Queues and sessions, shown as entries --------------------------------------------------------------------------
- */
+/* ---- Queues and sessions, shown as entries */
 
 /* Takes over `state`; NULL = out of memory. */
 static int show_made(mwm_wire *wire, const mwm_ask *ask, mwm_state *state) {

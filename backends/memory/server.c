@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-/* ---- Wires ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Wires */
 
 static void handle(mwm_wire *wire, mwm_msg *msg);
 
@@ -109,8 +108,7 @@ mwm_msg *mwm_wire_say(mwm_wire *wire, mwm_kind kind, uint64_t id, int64_t number
     return msg;
 }
 
-/* ---- Requests ------------------------------------------------------------------------------------------------------
- */
+/* ---- Requests */
 
 static void say_goodbye(mwm_wire *wire) {
     mwm_session *session = wire->session;
@@ -169,8 +167,7 @@ static void handle(mwm_wire *wire, mwm_msg *msg) {
         serve(wire->session, wire, msg);
 }
 
-/* ---- Life ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Life */
 
 static void changed(mwm_store *store, const mwm_change *change) {
     mwm_feed_publish(mw_container(store, mw_memory_server, store), change);

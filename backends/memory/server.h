@@ -44,8 +44,7 @@ struct mw_memory_server {
     bool frozen;
 };
 
-/* ---- server.c: wires and requests ----------------------------------------------------------------------------------
- */
+/* ---- server.c: wires and requests */
 
 /* Prepare both ends; `deliver` takes what arrives at the client. */
 void mwm_server_plug(mw_memory_server *server, mwm_wire *wire, mw_host *client,
@@ -63,8 +62,7 @@ void mwm_wire_answer_change(mwm_wire *wire, void *msg); /* something was done: i
 void mwm_wire_cut(mwm_wire *wire);
 mwm_msg *mwm_wire_say(mwm_wire *wire, mwm_kind kind, uint64_t id, int64_t number, mwm_state *state);
 
-/* ---- faults.c ------------------------------------------------------------------------------------------------------
- */
+/* ---- faults.c */
 
 bool mwm_faults_chance(mw_memory_server *server, double probability);
 uint64_t mwm_faults_dice(mw_memory_server *server, uint64_t sides); /* 0 to sides - 1 */
@@ -78,14 +76,12 @@ bool mwm_faults_forget(mwm_wire *wire);
 /* A client has seen a later revision than there is: the registry was set back to an older copy. */
 void mwm_faults_went_back(mw_memory_server *server, int64_t seen);
 
-/* ---- conn.c, the client ---------------------------------------------------------------------------------------------
- */
+/* ---- conn.c, the client */
 
 mw_backend_open_fn mwm_open_shared;
 void mwm_conn_discard(mwm_wire *wire); /* of a killed process: freed without a word */
 
-/* ---- session.c -----------------------------------------------------------------------------------------------------
- */
+/* ---- session.c */
 
 mwm_session *mwm_session_find(const mw_memory_server *server, mw_session_id id);
 
@@ -102,21 +98,18 @@ void mwm_session_end_other(mwm_wire *wire, const mwm_hello *other);
 void mwm_session_write(mwm_session *session, const mwm_writes *writes);
 void mwm_session_decide(mwm_session *session, uint64_t id);
 
-/* ---- read.c --------------------------------------------------------------------------------------------------------
- */
+/* ---- read.c */
 
 void mwm_read(mwm_wire *wire, const mwm_ask *ask);
 
-/* ---- feed.c --------------------------------------------------------------------------------------------------------
- */
+/* ---- feed.c */
 
 void mwm_feed_watch(mwm_wire *wire, const mwm_ask *ask);
 void mwm_feed_unwatch(mwm_wire *wire, uint64_t id);
 void mwm_feed_drop_all(mwm_wire *wire);
 void mwm_feed_publish(mw_memory_server *server, const mwm_change *change);
 
-/* ---- queue.c -------------------------------------------------------------------------------------------------------
- */
+/* ---- queue.c */
 
 /* A place in a lock's queue; the first member is the holder. */
 typedef struct mwm_member {

@@ -14,8 +14,7 @@ mwm_session *mwm_session_find(const mw_memory_server *server, mw_session_id id) 
     return NULL;
 }
 
-/* ---- Time ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Time */
 
 void mwm_session_touch(mwm_session *session, mw_time grace) {
     session->expires = mw_host_now(session->server->host) + grace + session->timeout;
@@ -35,8 +34,7 @@ static void deadline_passed(mw_timer *timer) {
     look(mw_container(timer, mwm_session, deadline));
 }
 
-/* ---- Beginning -----------------------------------------------------------------------------------------------------
- */
+/* ---- Beginning */
 
 /* Random, so that a registry that was set back to an older copy does not reuse one; 52 bits, so that a JSON number
  * holds it. */
@@ -111,8 +109,7 @@ void mwm_session_hello(mwm_wire *wire, const mwm_hello *hello) {
     welcome(wire, session, hello->session != 0);
 }
 
-/* ---- End -----------------------------------------------------------------------------------------------------------
- */
+/* ---- End */
 
 void mwm_session_detach(mwm_wire *wire) {
     mwm_feed_drop_all(wire);
@@ -159,8 +156,7 @@ void mwm_session_end_other(mwm_wire *wire, const mwm_hello *other) {
     mwm_wire_answer(wire, reply);
 }
 
-/* ---- Writes --------------------------------------------------------------------------------------------------------
- */
+/* ---- Writes */
 
 /* The answer, and its copy in the marker, are there before anything is changed: a write is never committed without a
  * trace. */

@@ -4,8 +4,7 @@
 
 #include "util.h"
 
-/* ---- State: what an entry is at one revision ------------------------------------------------------------------------
- */
+/* ---- State: what an entry is at one revision */
 
 /* Immutable and counted, so the tree, the log, an older copy and messages under way share one. */
 typedef struct mwm_state {
@@ -35,8 +34,7 @@ static inline mw_str mwm_state_path(const mwm_state *state) {
 /* Borrowed from `state`. */
 mw_entry mwm_state_entry(const mwm_state *state);
 
-/* ---- Tree ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Tree */
 
 typedef struct mwm_node {
     mwm_hook by_path;
@@ -86,8 +84,7 @@ void mwm_store_unlink(mwm_store *store, mwm_node *node);
 void mwm_store_relink(mwm_store *store, mwm_node *node);
 void mwm_node_free(mwm_node *node); /* unlinked; drops its state */
 
-/* ---- Log (log.c) ---------------------------------------------------------------------------------------------------
- */
+/* ---- Log (log.c) */
 
 /* Remember a change and report it. Takes over no reference. */
 void mwm_log_push(mwm_store *store, const mwm_change *change);
@@ -102,8 +99,7 @@ mwm_state *mwm_log_state_at(const mwm_store *store, mw_str path, mwm_state *pres
 /* The i-th oldest change that is still known. */
 const mwm_change *mwm_log_at(const mwm_store *store, size_t i);
 
-/* ---- Transactions (txn.c) ------------------------------------------------------------------------------------------
- */
+/* ---- Transactions (txn.c) */
 
 typedef struct mwm_txn {
     mwm_store *store;

@@ -26,8 +26,7 @@ static int refuse(mwm_txn *txn, int status, mw_str path, const char *why) {
     return status;
 }
 
-/* ---- Checks --------------------------------------------------------------------------------------------------------
- */
+/* ---- Checks */
 
 static int match_version(mwm_txn *txn, const mwm_node *node, const mw_write *write) {
     if (!node)
@@ -52,8 +51,7 @@ static int check(mwm_txn *txn, const mw_write *write) {
     return match_version(txn, node, write);
 }
 
-/* ---- Missing parents -----------------------------------------------------------------------------------------------
- */
+/* ---- Missing parents */
 
 /* Was it deleted earlier in this very transaction? Then it must not come back as a missing parent. */
 static bool deleted_here(const progress *run, mw_str path) {
@@ -104,8 +102,7 @@ static int find_parent(progress *run, mw_str path, mwm_node **ret_parent) {
     return MW_OK;
 }
 
-/* ---- Writes --------------------------------------------------------------------------------------------------------
- */
+/* ---- Writes */
 
 static void note(progress *run, mwm_node *node, mwm_state *before, bool deleted) {
     run->done[run->count++] = (applied){node, before, deleted};
@@ -191,8 +188,7 @@ static int apply(progress *run, const mw_write *write) {
     return refuse(txn, MW_EINVALID, write->path, "unknown kind of write");
 }
 
-/* ---- Commit and undo -----------------------------------------------------------------------------------------------
- */
+/* ---- Commit and undo */
 
 static void undo(progress *run) {
     while (run->count) {

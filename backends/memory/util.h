@@ -4,8 +4,7 @@
 
 #include <moonwatch/host.h>
 
-/* ---- Ring: a circular list, embedded both in its head and in its members --------------------------------------------
- */
+/* ---- Ring: a circular list, embedded both in its head and in its members */
 
 typedef struct mwm_ring {
     struct mwm_ring *prev, *next;
@@ -34,8 +33,7 @@ static inline void mwm_ring_remove(mwm_ring *member) {
     mwm_ring_init(member);
 }
 
-/* ---- Index: a hash table whose links are embedded in its members ----------------------------------------------------
- */
+/* ---- Index: a hash table whose links are embedded in its members */
 
 typedef struct mwm_hook {
     struct mwm_hook *next;
@@ -81,8 +79,7 @@ static inline uint64_t mwm_hash_number(uint64_t number) {
     return (number ^ number >> 29) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* ---- Paths ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Paths */
 
 /* "/a" of "/a/b", "/" of "/a" and of "/". */
 mw_str mwm_parent(mw_str path);
@@ -90,8 +87,7 @@ mw_str mwm_parent(mw_str path);
 /* Does a look at `top` with `depth` show `path`? */
 bool mwm_covers(mw_str top, mw_depth depth, mw_str path);
 
-/* ---- Errors --------------------------------------------------------------------------------------------------------
- */
+/* ---- Errors */
 
 /* Fill `err` (when not NULL) and return `status`. A backend needs no symbol of the core, so it has its own. */
 int mwm_fail(mw_error *err, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -2,8 +2,7 @@
 
 #include <stdlib.h>
 
-/* ---- Messages ------------------------------------------------------------------------------------------------------
- */
+/* ---- Messages */
 
 void *mwm_msg_new(mwm_kind kind, uint64_t id, size_t size) {
     mwm_msg *msg = calloc(1, size);
@@ -93,8 +92,7 @@ void mwm_reply_assign(mwm_reply *copy, const mwm_reply *reply) {
         memcpy(copy->written, reply->written, reply->count * sizeof *reply->written);
 }
 
-/* ---- Pipes ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Pipes */
 
 static void arm(mwm_pipe *pipe) {
     if (!pipe->head || pipe->held)

@@ -92,8 +92,7 @@ mwm_reply *mwm_reply_new(uint64_t id, size_t count);
 void mwm_reply_assign(mwm_reply *copy, const mwm_reply *reply); /* of the same count */
 void mwm_msg_free(mwm_msg *msg);                                /* NULL and MWM_RESET are allowed */
 
-/* ---- The wire ------------------------------------------------------------------------------------------------------
- */
+/* ---- The wire */
 
 typedef struct mwm_wire mwm_wire;
 

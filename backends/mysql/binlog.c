@@ -48,8 +48,7 @@ void mw_mysql_binlog_release(mw_mysql_binlog *reader) {
     pthread_mutex_destroy(&reader->lock);
 }
 
-/* ---- What the log says ---------------------------------------------------------------------------------------------
- */
+/* ---- What the log says */
 
 /* Once per change of mind. */
 static void tell(mw_mysql_binlog *reader, const char *how) {
@@ -67,8 +66,7 @@ void mw_mysql_binlog_absent(mw_mysql_binlog *reader, const char *why) {
     tell(reader, how);
 }
 
-/* ---- The dump ------------------------------------------------------------------------------------------------------
- */
+/* ---- The dump */
 
 /* Owned by the thread. */
 typedef struct dump {
@@ -153,8 +151,7 @@ static void close_dump(dump *to) {
         mysql_close(to->mysql);
 }
 
-/* ---- Events --------------------------------------------------------------------------------------------------------
- */
+/* ---- Events */
 
 static bool same(MARIADB_STRING text, const char *name) {
     return text.length == strlen(name) && strncasecmp(text.str, name, text.length) == 0;
@@ -214,8 +211,7 @@ static void read_events(dump *to, mw_error *err) {
     mw_fail(err, MW_EDISCONNECTED, "%s (%u)", mysql_error(to->mysql), mysql_errno(to->mysql));
 }
 
-/* ---- The thread ----------------------------------------------------------------------------------------------------
- */
+/* ---- The thread */
 
 /* Is it of use to try again? */
 static bool is_final(unsigned number) {

@@ -18,7 +18,7 @@ static unsigned seconds(mw_time time, unsigned least) {
     return whole > least ? whole : least;
 }
 
-/* ---- What the server is ------------------------------------------------------------------------------------------ */
+/* ---- What the server is */
 
 static void read_variable(void *arg, MYSQL_ROW cells, unsigned count) {
     mw_mysql_server *server = arg;
@@ -77,8 +77,7 @@ static int check_server(const mw_sql_db *db, mw_error *err) {
     return MW_OK;
 }
 
-/* ---- The session --------------------------------------------------------------------------------------------------
- */
+/* ---- The session */
 
 /* What the server is set to for everybody is not ours. It may also have ignored the character set that we came with
  * (skip-character-set-client-handshake), or set another (init_connect): then a byte of a value is half a letter. */
@@ -107,8 +106,7 @@ static int set_session(mw_sql_db *db, mw_error *err) {
     return mw_mysql_ask(db->mysql, "session", text, NULL, NULL, err);
 }
 
-/* ---- Connecting ----------------------------------------------------------------------------------------------------
- */
+/* ---- Connecting */
 
 static void publish_socket(mw_sql_db *db, int socket) {
     pthread_mutex_lock(&db->lock);

@@ -29,7 +29,7 @@ const mw_requirement mw_mysql_requirements[] = {
     {NULL, NULL, NULL, false, NULL},
 };
 
-/* ---- One key ---------------------------------------------------------------------------------------------------- */
+/* ---- One key */
 
 static int no_memory(mw_error *err) {
     return mw_fail(err, MW_ENO_MEMORY, "out of memory");
@@ -91,8 +91,7 @@ static int read_password_file(char **member, const char *path, mw_error *err) {
     return status;
 }
 
-/* ---- Parameters of a URL ------------------------------------------------------------------------------------------
- */
+/* ---- Parameters of a URL */
 
 typedef struct url_context {
     mw_mysql_options *options;
@@ -174,8 +173,7 @@ static int read_url(mw_mysql_options *options, const char *text, mw_error *err) 
     return status;
 }
 
-/* ---- All of them --------------------------------------------------------------------------------------------------
- */
+/* ---- All of them */
 
 /* Keys that are text, or that name a mode. MW_ENOT_FOUND: it is none of these. */
 static int read_plain(mw_mysql_options *options, const char *key, const char *value, mw_error *err) {

@@ -64,7 +64,7 @@ static void append_value(mw_mysql_packet *packet, const mw_sql_value *value) {
     }
 }
 
-/* ---- The row source ---------------------------------------------------------------------------------------------- */
+/* ---- The row source */
 
 static size_t column_count(const mw_sql_statement *statement) {
     size_t count = 0;
@@ -111,8 +111,7 @@ static void append_rows(mw_mysql_packet *packet, const mw_sql_statement *stateme
     append_text(packet, ")");
 }
 
-/* ---- Statements ---------------------------------------------------------------------------------------------------
- */
+/* ---- Statements */
 
 static void begin_statement(mw_mysql_packet *packet, int step) {
     if (packet->statement_count == packet->statement_capacity) {

@@ -14,7 +14,7 @@ static const char *name_of(const mw_sql_db *db, const mw_sql_batch *batch, size_
     return step >= 0 ? db->catalog[batch->steps[step].statement].name : step == MW_MYSQL_COMMIT ? "commit" : "begin";
 }
 
-/* ---- Results ----------------------------------------------------------------------------------------------------- */
+/* ---- Results */
 
 static mw_sql_value read_cell(const MYSQL_FIELD *field, const char *data, unsigned long len) {
     mw_sql_value cell = {.type = MW_SQL_NULL};
@@ -71,8 +71,7 @@ static int take_results(mw_sql_db *db, mw_sql_batch *batch, size_t *ret_index) {
     return 0;
 }
 
-/* ---- When it fails -------------------------------------------------------------------------------------------------
- */
+/* ---- When it fails */
 
 /* Not one byte too many: a packet that did not leave whole is never carried out. */
 static int not_sent(mw_sql_db *db, mw_error *err) {
@@ -109,8 +108,7 @@ static int failed(mw_sql_db *db, const mw_sql_batch *batch, size_t index, mw_err
     return lost(db, batch, err);
 }
 
-/* ---- The batch ------------------------------------------------------------------------------------------------------
- */
+/* ---- The batch */
 
 static void clear(mw_sql_batch *batch) {
     batch->stopped = batch->changed = false;

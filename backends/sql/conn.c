@@ -5,8 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* ---- Opening -------------------------------------------------------------------------------------------------------
- */
+/* ---- Opening */
 
 /* What a backend's own table of options says. */
 static int64_t initial(const mw_backend *backend, const char *key, int64_t otherwise) {
@@ -137,8 +136,7 @@ int mw_sql_open(const mw_backend *backend, const mw_sql_driver *driver, const mw
     return MW_OK;
 }
 
-/* ---- Closing -------------------------------------------------------------------------------------------------------
- */
+/* ---- Closing */
 
 static void hurry(mw_conn *conn) {
     atomic_store(&conn->channel.hurry, true);
@@ -169,8 +167,7 @@ void mw_sql_abandon(mw_conn *conn) {
     hurry(conn);
 }
 
-/* ---- The session ---------------------------------------------------------------------------------------------------
- */
+/* ---- The session */
 
 /* Driven by the loop, not by the thread: a process whose loop stalls must not look alive. */
 static void beat(mw_timer *timer) {
@@ -221,8 +218,7 @@ void mw_sql_end_session(mw_conn *conn, mw_session_id id, const unsigned char sec
     mw__sql_send(&conn->channel, job, false);
 }
 
-/* ---- Want of memory ------------------------------------------------------------------------------------------------
- */
+/* ---- Want of memory */
 
 static void report_starved(mw_defer *defer) {
     mw_conn *conn = mw_container(defer, mw_conn, report_starved);
@@ -265,8 +261,7 @@ static void starve_ticket(mw_conn *conn, mw_ticket *ticket) {
     mw_defer_run(conn->host, &conn->report_starved);
 }
 
-/* ---- Requests ------------------------------------------------------------------------------------------------------
- */
+/* ---- Requests */
 
 static void copy_writes(mw__sql_job *job, const mw_request *request) {
     size_t count = request->write_count;
@@ -320,8 +315,7 @@ bool mw_sql_cancel(mw_conn *conn, mw_request *request) {
     return true;
 }
 
-/* ---- Feeds ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Feeds */
 
 bool mw__sql_send_snapshot(mw_conn *conn, mw__sql_feed *feed) {
     mw__sql_job *job = mw__sql_job_new(MW__SQL_SNAPSHOT);
@@ -365,8 +359,7 @@ void mw_sql_unwatch(mw_conn *conn, mw_feed *watched) {
     atomic_fetch_sub(&conn->channel.interest, 1);
 }
 
-/* ---- Locks ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Locks */
 
 bool mw__sql_send_lock(mw_conn *conn, mw__sql_hold *hold, mw__sql_job_kind kind) {
     mw__sql_job *job = mw__sql_job_new(kind);

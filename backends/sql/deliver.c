@@ -13,8 +13,7 @@ void mw__sql_hold_unref(mw__sql_hold *hold) {
         free(hold);
 }
 
-/* ---- Tickets -------------------------------------------------------------------------------------------------------
- */
+/* ---- Tickets */
 
 /* It leaves the list with the next sweep. */
 void mw__sql_end_ticket(mw_conn *conn, mw__sql_hold *hold, int status, const mw_error *detail) {
@@ -99,8 +98,7 @@ static void end_tickets(mw_conn *conn, unsigned below, int status, const mw_erro
             mw__sql_end_ticket(conn, hold, status, why);
 }
 
-/* ---- Feeds ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Feeds */
 
 static bool is_below(mw_str path, mw_str ancestor) {
     if (ancestor.len == 1)
@@ -189,8 +187,7 @@ static void on_resync(mw_conn *conn) {
             (void)mw__sql_send_lock(conn, hold, MW__SQL_LOCK);
 }
 
-/* ---- Requests ------------------------------------------------------------------------------------------------------
- */
+/* ---- Requests */
 
 static void on_request(mw_conn *conn, mw__sql_job *job) {
     mw_request *request = job->request;
@@ -208,8 +205,7 @@ static void on_request(mw_conn *conn, mw__sql_job *job) {
     request->done(request, job->status, job->status == MW_OK ? NULL : &job->error);
 }
 
-/* ---- The session ---------------------------------------------------------------------------------------------------
- */
+/* ---- The session */
 
 static void tell_expired(mw_conn *conn, const mw_error *why) {
     conn->connected = false;
@@ -283,8 +279,7 @@ static void on_closed(mw_conn *conn) {
     mw_host_release(host);
 }
 
-/* ---- The inbox -----------------------------------------------------------------------------------------------------
- */
+/* ---- The inbox */
 
 static void tell_state(mw_conn *conn, const mw__sql_job *job) {
     if (conn->closing)

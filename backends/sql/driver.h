@@ -28,8 +28,7 @@
 typedef struct mw_sql_driver mw_sql_driver;
 typedef struct mw_sql_db mw_sql_db; /* the driver's own: one connection to one server or file */
 
-/* ---- Values --------------------------------------------------------------------------------------------------------
- */
+/* ---- Values */
 
 typedef enum mw_sql_type { MW_SQL_NULL, MW_SQL_INT, MW_SQL_BYTES } mw_sql_type;
 
@@ -41,8 +40,7 @@ typedef struct mw_sql_value {
     mw_str bytes;
 } mw_sql_value;
 
-/* ---- Statements and batches ----------------------------------------------------------------------------------------
- */
+/* ---- Statements and batches */
 
 typedef struct mw_sql_statement {
     const char *name;       /* for messages: "txn_verdict" */
@@ -88,8 +86,7 @@ typedef struct mw_sql_batch {
     bool changed; /* out: something was written and committed (counts as a write transaction) */
 } mw_sql_batch;
 
-/* ---- Fragments -----------------------------------------------------------------------------------------------------
- */
+/* ---- Fragments */
 
 /* Where the dialects differ, as SQL text. In the catalogue they stand in braces: {now}. All required, "" where a
  * product needs nothing. */
@@ -126,8 +123,7 @@ typedef struct mw_sql_dialect {
 #define MW_SQL_BEAT_BITS 20
 #define MW_SQL_BEAT_MOST "1048575"
 
-/* ---- The driver ----------------------------------------------------------------------------------------------------
- */
+/* ---- The driver */
 
 typedef struct mw_sql_driver_config {
     mw_host *host;                   /* for its log only */
@@ -198,8 +194,7 @@ struct mw_sql_driver {
     const char *(*product)(mw_sql_db *db);
 };
 
-/* ---- What a plug-in uses of this layer -----------------------------------------------------------------------------
- */
+/* ---- What a plug-in uses of this layer */
 
 /* Open a connection on `driver`: the plug-in's `open` slot is this one line. Keys that the layer itself understands
  * (MW_SQL_OPTIONS) and those of `backend->options` are accepted, any other is MW_EINVALID. */

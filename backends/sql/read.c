@@ -42,8 +42,7 @@ int mw__sql_read_meta(mw__sql_worker *worker, mw__sql_meta *ret_meta, mw_error *
     return status;
 }
 
-/* ---- Requests ------------------------------------------------------------------------------------------------------
- */
+/* ---- Requests */
 
 typedef struct reading {
     mw__sql_job *job;
@@ -170,8 +169,7 @@ int mw__sql_read(mw__sql_worker *worker, mw__sql_job *job) {
     return status;
 }
 
-/* ---- Snapshots -----------------------------------------------------------------------------------------------------
- */
+/* ---- Snapshots */
 
 static void on_snapshot(void *arg, size_t step, const mw_sql_value *cells, size_t count) {
     reading *to = arg;

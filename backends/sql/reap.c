@@ -173,8 +173,7 @@ int mw__sql_reap(mw__sql_worker *worker, mw_error *err) {
     return status;
 }
 
-/* ---- Housekeeping --------------------------------------------------------------------------------------------------
- */
+/* ---- Housekeeping */
 
 static void on_revision(void *arg, size_t step, const mw_sql_value *cells, size_t count) {
     *(int64_t *)arg = cells[0].integer;

@@ -12,8 +12,7 @@ static mw_str text_of(const unsigned char *bytes, size_t len) {
     return (mw_str){(const char *)bytes, len};
 }
 
-/* ---- The registry's identity ---------------------------------------------------------------------------------------
- */
+/* ---- The registry's identity */
 
 static int init_meta(mw__sql_worker *worker, mw_error *err) {
     unsigned char identity[MW__SQL_IDENTITY_SIZE];
@@ -92,8 +91,7 @@ static int recognise(mw__sql_worker *worker, bool *ret_same, mw_error *err) {
     return MW_OK;
 }
 
-/* ---- The session ---------------------------------------------------------------------------------------------------
- */
+/* ---- The session */
 
 static int open_session(mw__sql_worker *worker, mw_error *err) {
     mw_session_id id = (mw__sql_random(worker) & ((UINT64_C(1) << 53) - 1)) | 1;
@@ -231,8 +229,7 @@ void mw__sql_give_up_session(mw__sql_worker *worker, unsigned generation) {
     worker->generation = generation;
 }
 
-/* ---- Endings -------------------------------------------------------------------------------------------------------
- */
+/* ---- Endings */
 
 typedef struct proof {
     bool found;

@@ -27,8 +27,7 @@ void mw__sql_saw(mw__sql_worker *worker, int64_t revision) {
         worker->highest = revision;
 }
 
-/* ---- Running batches -----------------------------------------------------------------------------------------------
- */
+/* ---- Running batches */
 
 static void pause_between(mw__sql_worker *worker, unsigned attempt) {
     uint64_t cap = attempt < 6 ? UINT64_C(1) << attempt : 64;
@@ -64,8 +63,7 @@ int mw__sql_run(mw__sql_worker *worker, mw__sql_batch *batch, mw_error *err) {
     }
 }
 
-/* ---- Ends of jobs --------------------------------------------------------------------------------------------------
- */
+/* ---- Ends of jobs */
 
 static void reply(mw__sql_worker *worker, mw__sql_job *job, int status) {
     job->status = status;
@@ -104,8 +102,7 @@ static void interrupted(mw__sql_worker *worker, mw__sql_job *job, int status) {
     }
 }
 
-/* ---- Connecting ----------------------------------------------------------------------------------------------------
- */
+/* ---- Connecting */
 
 static void note(mw__sql_worker *worker, mw__sql_job_kind kind, int status, const mw_error *why) {
     mw__sql_job *job = mw__sql_job_new(kind);
@@ -182,8 +179,7 @@ static void try_connect(mw__sql_worker *worker) {
     note(worker, MW__SQL_FAILED, status, &err);
 }
 
-/* ---- Jobs ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Jobs */
 
 static void expired(mw__sql_worker *worker, const mw_error *why) {
     mw_error err = {0};
@@ -326,8 +322,7 @@ static void run_offline(mw__sql_worker *worker, mw__sql_job *job) {
     }
 }
 
-/* ---- The loop ------------------------------------------------------------------------------------------------------
- */
+/* ---- The loop */
 
 static int milliseconds_until(mw_time when, mw_time now) {
     if (when <= now)

@@ -81,7 +81,7 @@ int mw__sql_run(mw__sql_worker *worker, mw__sql_batch *batch, mw_error *err);
 /* Note that a revision was seen. */
 void mw__sql_saw(mw__sql_worker *worker, int64_t revision);
 
-/* ---- session.c ---- */
+/* ---- session.c */
 /* After connecting: look who the registry is, take up our session or open a new one, tell the host's side. */
 int mw__sql_hello(mw__sql_worker *worker, mw_error *err);
 int mw__sql_renew(mw__sql_worker *worker, mw_error *err);
@@ -92,7 +92,7 @@ int mw__sql_end_by_secret(mw__sql_worker *worker, mw_session_id id, const unsign
 int mw__sql_session_over(mw__sql_worker *worker, const char *why, mw_error *err);
 void mw__sql_give_up_session(mw__sql_worker *worker, unsigned generation);
 
-/* ---- reap.c ---- */
+/* ---- reap.c */
 int mw__sql_reap(mw__sql_worker *worker, mw_error *err);
 /* A renewal told the server's clock and when the first session runs out (the dialect's `beat`). */
 void mw__sql_heard(mw__sql_worker *worker, int64_t told);
@@ -101,12 +101,12 @@ int mw__sql_end_session_row(mw__sql_worker *worker, mw_session_id id, const mw_s
 /* Housekeeping: bound the change log, drop idle lock rows. */
 int mw__sql_tidy(mw__sql_worker *worker, mw_error *err);
 
-/* ---- write.c ---- */
+/* ---- write.c */
 int mw__sql_write(mw__sql_worker *worker, mw__sql_job *job);
 /* What became of a write whose reply was lost. */
 int mw__sql_decide(mw__sql_worker *worker, mw__sql_job *job);
 
-/* ---- read.c ---- */
+/* ---- read.c */
 int mw__sql_read(mw__sql_worker *worker, mw__sql_job *job);
 int mw__sql_snapshot(mw__sql_worker *worker, mw__sql_job *job);
 /* What of META: revision, floor, identity. `ret_absent`: there is no such row yet. */
@@ -120,11 +120,11 @@ int mw__sql_read_meta(mw__sql_worker *worker, mw__sql_meta *ret_meta, mw_error *
 void mw__sql_meta_row(mw__sql_meta *meta, const mw_sql_value *cells, size_t count);
 void mw__sql_entry_cells(mw_entry *entry, const mw_sql_value *cells);
 
-/* ---- changes.c ---- */
+/* ---- changes.c */
 int mw__sql_poll(mw__sql_worker *worker, bool certain, mw_error *err);
 void mw__sql_resync(mw__sql_worker *worker, int64_t revision);
 
-/* ---- locks.c ---- */
+/* ---- locks.c */
 int mw__sql_lock_job(mw__sql_worker *worker, mw__sql_job *job);
 int mw__sql_unlock_job(mw__sql_worker *worker, mw__sql_job *job);
 

@@ -60,8 +60,7 @@ static const mw_write *find(const mw__sql_job *job, const by_path *sorted, size_
     return found ? &job->writes[found->step] : NULL;
 }
 
-/* ---- What one step asks of the state before the txn ----------------------------------------------------------------
- */
+/* ---- What one step asks of the state before the txn */
 
 typedef struct demand {
     int64_t kind;
@@ -121,8 +120,7 @@ static demand judge(const mw__sql_job *job, const by_path *sorted, size_t count,
     return to;
 }
 
-/* ---- The batch -----------------------------------------------------------------------------------------------------
- */
+/* ---- The batch */
 
 static int64_t owner_of(const mw__sql_worker *worker, const mw_write *write) {
     return write->ephemeral ? (int64_t)worker->session : 0;
@@ -208,8 +206,7 @@ static void build(mw__sql_worker *worker, mw__sql_batch *batch, const mw__sql_jo
     }
 }
 
-/* ---- What came of it -----------------------------------------------------------------------------------------------
- */
+/* ---- What came of it */
 
 static void on_result(mw__sql_job *job, const mw_sql_value *cells) {
     size_t step = (size_t)cells[0].integer;
@@ -270,8 +267,7 @@ static int conclude(mw__sql_worker *worker, mw__sql_job *job, const verdict *to)
     return MW_OK;
 }
 
-/* ---- Missing parents ------------------------------------------------------------------------------------------------
- */
+/* ---- Missing parents */
 
 static void add_parents_of(mw__sql_batch *batch, mw_str path) {
     for (size_t end = 1; end < path.len; end++) {
@@ -304,8 +300,7 @@ static int make_parents(mw__sql_worker *worker, mw__sql_job *job, size_t first) 
     return status;
 }
 
-/* ---- The two entrances ---------------------------------------------------------------------------------------------
- */
+/* ---- The two entrances */
 
 static int attempt(mw__sql_worker *worker, mw__sql_job *job, verdict *to) {
     mw__sql_batch batch;

@@ -186,8 +186,7 @@ void mw__sqlite_announce(mw_sql_db *db) {
     (void)utimensat(AT_FDCWD, db->path, NULL, 0);
 }
 
-/* ---- The schema ----------------------------------------------------------------------------------------------------
- */
+/* ---- The schema */
 
 typedef struct identity {
     int64_t application;

@@ -69,8 +69,7 @@ static int command(const mw_sql_db *db, const char *text, sqlite3_stmt **stateme
     return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
-/* ---- One statement -------------------------------------------------------------------------------------------------
- */
+/* ---- One statement */
 
 static int bind(sqlite3_stmt *statement, int index, const mw_sql_value *value) {
     switch (value->type) {
@@ -162,8 +161,7 @@ static int run_step(mw_sql_db *db, mw_sql_batch *batch, size_t index, outcome *r
     return code;
 }
 
-/* ---- Batches -------------------------------------------------------------------------------------------------------
- */
+/* ---- Batches */
 
 static void roll_back(mw_sql_db *db) {
     if (!sqlite3_get_autocommit(db->handle))

@@ -51,8 +51,7 @@ static inline void spi_append(char *text, size_t size, const char *format, ...) 
     va_end(args);
 }
 
-/* ---- Waiting -------------------------------------------------------------------------------------------------------
- */
+/* ---- Waiting */
 
 typedef struct spi_count {
     const int *count;
@@ -82,8 +81,7 @@ static inline bool spi_await_text(const spi_client *client, const char *text, co
     return client->bench->run(spi_found, &(spi_text){text, wanted});
 }
 
-/* ---- Connections ---------------------------------------------------------------------------------------------------
- */
+/* ---- Connections */
 
 static inline void spi_on_connected(void *arg, const mw_session_info *session) {
     spi_client *client = arg;
@@ -133,8 +131,7 @@ static inline void spi_close(spi_client *client) {
     CHECK(spi_await(client, &client->closed, 1));
 }
 
-/* ---- Requests ------------------------------------------------------------------------------------------------------
- */
+/* ---- Requests */
 
 static inline void spi_on_entry(mw_request *request, const mw_entry *entry) {
     spi_op *op = mw_container(request, spi_op, request);
@@ -198,8 +195,7 @@ static inline int spi_write(spi_client *client, mw_write_kind kind, const char *
     return spi_txn(client, &op, &write, 1);
 }
 
-/* ---- Feeds and tickets ---------------------------------------------------------------------------------------------
- */
+/* ---- Feeds and tickets */
 
 static inline void spi_on_begin(mw_feed *feed) {
     spi_feed *self = mw_container(feed, spi_feed, feed);

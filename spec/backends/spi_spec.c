@@ -23,8 +23,7 @@ static const char *at(const char *path) {
     return place;
 }
 
-/* ---- Entries -------------------------------------------------------------------------------------------------------
- */
+/* ---- Entries */
 
 static void creates_and_reads(void) {
     spi_client *a = client(&on.a);
@@ -177,8 +176,7 @@ static void a_cancelled_request_is_forgotten(void) {
     CHECK_INT(one.ends, 0);
 }
 
-/* ---- Sessions ------------------------------------------------------------------------------------------------------
- */
+/* ---- Sessions */
 
 static void ephemerals_end_with_their_session(void) {
     spi_client *a = client(&on.a), *b = client(&on.b);
@@ -304,8 +302,7 @@ static void lists_sessions(void) {
     CHECK(op.last.owner != 0 && op.last.mtime >= op.last.ctime);
 }
 
-/* ---- Feeds ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Feeds */
 
 static void a_feed_starts_with_what_is_there(void) {
     spi_client *a = client(&on.a);
@@ -383,8 +380,7 @@ static void a_feed_outlives_a_session(void) {
     a->backend->unwatch(a->conn, &feed.feed);
 }
 
-/* ---- Locks ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Locks */
 
 static void a_lock_goes_to_the_first_in_the_queue(void) {
     spi_client *a = client(&on.a), *b = client(&on.b), *c = client(&on.c);
@@ -532,8 +528,7 @@ static void a_free_lock_costs_one_round_trip(void) {
     CHECK_INT(least, 1);
 }
 
-/* ---- Opening and closing -------------------------------------------------------------------------------------------
- */
+/* ---- Opening and closing */
 
 static void refuses_unknown_options(void) {
     static const mw_option unknown[] = {{"no_such_option", "1"}, {0}};

@@ -30,8 +30,7 @@ static const mw_option calm[] = {{"session_timeout_ms", "600000"},
 static const char usual_sizes[] =
     "--log-bin=bin --innodb-buffer-pool-size=128M --innodb-log-file-size=96M --innodb-log-buffer-size=16M";
 
-/* ---- The bare library ----------------------------------------------------------------------------------------------
- */
+/* ---- The bare library */
 
 static void bare_run(const char *text) {
     int more = mysql_query(bare, text) ? 1 : 0;
@@ -75,8 +74,7 @@ static void make_repeatable(char *text) {
     memset(at + 10, '0', strspn(at + 10, "0123456789"));
 }
 
-/* ---- A put, a lock, many ephemerals ---------------------------------------------------------------------------------
- */
+/* ---- A put, a lock, many ephemerals */
 
 static const char record_text[] = "a value of some length, as a node's record may be";
 
@@ -243,8 +241,7 @@ static void register_many(void) {
     spi_close(&rig.a);
 }
 
-/* ---- From commit to reaction
- * ----------------------------------------------------------------------------------------- */
+/* ---- From commit to reaction */
 
 static double seen_at;
 static int seen;
@@ -281,8 +278,7 @@ static double reaction(const mw_option *options) {
     return bench_median(delays, EVENTS) * 1e3;
 }
 
-/* ---- What an idle process asks
- * --------------------------------------------------------------------------------------- */
+/* ---- What an idle process asks */
 
 static void idle(int nodes) {
     static spi_feed feed;
@@ -314,8 +310,7 @@ static void idle(int nodes) {
     spi_close(&rig.b);
 }
 
-/* ---- Writers
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Writers */
 
 enum { MOST_WRITERS = 32 };
 

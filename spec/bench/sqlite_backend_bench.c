@@ -35,8 +35,7 @@ static void put(spi_client *client, const char *path, const char *value) {
     must(spi_write(client, MW_PUT, path, value, 0) == MW_OK, "put");
 }
 
-/* ---- One process ---------------------------------------------------------------------------------------------------
- */
+/* ---- One process */
 
 static double ours(spi_client *client) {
     double start = bench_seconds();
@@ -139,8 +138,7 @@ static void snapshot(spi_client *client) {
     bench_row("sqlite: 10,000 entries into a feed", figure, "ms", "at most 60");
 }
 
-/* ---- Several processes ---------------------------------------------------------------------------------------------
- */
+/* ---- Several processes */
 
 typedef struct shared {
     volatile double committed; /* when the other process was told that its put is done */

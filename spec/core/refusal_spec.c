@@ -7,8 +7,7 @@
 #define S(text) mw_str_of(text)
 #define WHY "127.0.0.1: the server refuses the account 'bob'"
 
-/* ---- A backend whose server says no after a second ------------------------------------------------------------------
- */
+/* ---- A backend whose server says no after a second */
 
 typedef struct refused_conn {
     mw_host *host;
@@ -90,8 +89,7 @@ static const mw_backend backend = {.size = sizeof backend,
                                    .unlock = no_lock,
                                    .end_session = no_end};
 
-/* ---- A client of it ------------------------------------------------------------------------------------------------
- */
+/* ---- A client of it */
 
 static struct {
     mw_world *world;

@@ -51,8 +51,7 @@ int mw_engine_load_text(mw_engine *engine, const char *name, mw_str text, mw_eng
  * MW_EINVALID after that. */
 int mw_engine_start(mw_engine *engine, mw_engine_done_fn *done, void *arg, mw_error *err);
 
-/* ---- Calling scripts ----------------------------------------------------------------------------------------------
- */
+/* ---- Calling scripts */
 
 typedef enum mw_value_kind {
     MW_VALUE_NIL,
@@ -79,8 +78,7 @@ typedef void mw_engine_answer_fn(void *arg, int status, const mw_error *error, c
 int mw_engine_call(mw_engine *engine, const char *function, const mw_value *values, size_t count,
                    mw_engine_answer_fn *answer, void *arg, mw_error *err);
 
-/* ---- Listening ----------------------------------------------------------------------------------------------------
- */
+/* ---- Listening */
 
 typedef struct mw_engine_event {
     const char *type; /* "added", "updated", "removed", "synced" */
@@ -103,8 +101,7 @@ void mw_engine_off(mw_engine_listener *listener);
 /* The registry, for the C functions of moonwatch/registry.h; NULL before it is open. Closed with the engine. */
 mw_registry *mw_engine_registry(mw_engine *engine);
 
-/* ---- Turning and closing ------------------------------------------------------------------------------------------
- */
+/* ---- Turning and closing */
 
 mw_host *mw_engine_host(mw_engine *engine);
 

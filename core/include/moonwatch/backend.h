@@ -33,7 +33,7 @@ typedef struct mw_conn mw_conn;
 typedef struct mw_request mw_request;
 typedef struct mw_feed mw_feed;
 
-/* ---- Requests ---------------------------------------------------------------------------------------------------- */
+/* ---- Requests */
 
 typedef enum mw_request_kind {
     MW_READ_GET,      /* `entry` once, or done(NOT_FOUND) */
@@ -77,8 +77,7 @@ struct mw_request {
     void *backend[4]; /* scratch of the backend, zero at submission */
 };
 
-/* ---- Feeds: the present state of a part of the tree, kept up to date -----------------------------------------------
- */
+/* ---- Feeds: the present state of a part of the tree, kept up to date */
 
 /* A feed tells states, not events: the core diffs them against what it has shown. For `depth` SELF it covers `path`,
  * CHILDREN its direct children, SUBTREE everything strictly below it. A feed outlives disconnects and sessions: the
@@ -102,8 +101,7 @@ struct mw_feed {
     void *backend[2];
 };
 
-/* ---- Tickets: a place in a lock's queue ----------------------------------------------------------------------------
- */
+/* ---- Tickets: a place in a lock's queue */
 
 /* Owned by the core; valid from `lock` until `ended`. */
 struct mw_ticket {
@@ -124,8 +122,7 @@ struct mw_ticket {
     void *backend[4];
 };
 
-/* ---- Connections ---------------------------------------------------------------------------------------------------
- */
+/* ---- Connections */
 
 #define MW_SECRET_SIZE 16
 

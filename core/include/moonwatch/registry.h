@@ -17,8 +17,7 @@ extern "C" {
 typedef struct mw_registry mw_registry;
 typedef struct mw_op mw_op;
 
-/* ---- Opening and closing -------------------------------------------------------------------------------------------
- */
+/* ---- Opening and closing */
 
 typedef struct mw_registry_config {
     mw_host *host;
@@ -36,8 +35,8 @@ int mw_registry_open(const mw_registry_config *config, mw_registry **ret_registr
  *
  * Close: withdraw registrations, release locks, end the session, fail what is outstanding with MW_ECLOSED, then call
  * `closed` (may be NULL) from the loop: the registry's memory is gone when it returns and the last handle is freed.
- * `patience` bounds the wait for the server; where the connection is gone, also the wait for it to come back, since only
- * then the session can be ended. Calling it twice is misuse. */
+ * `patience` bounds the wait for the server; where the connection is gone, also the wait for it to come back, since
+ * only then the session can be ended. Calling it twice is misuse. */
 void mw_registry_close(mw_registry *registry, mw_time patience, void (*closed)(void *arg), void *arg);
 
 /* The same, but as a crash would: the session is left to its timeout. */
@@ -50,8 +49,7 @@ void mw_registry_stats(mw_registry *registry, mw_backend_stats *ret_stats);
 /* Open operations, subscriptions, locks, registrations, listeners: a spec ends with zero. */
 size_t mw_registry_handles(const mw_registry *registry);
 
-/* ---- Session and connection ----------------------------------------------------------------------------------------
- */
+/* ---- Session and connection */
 
 typedef enum mw_state {
     MW_CONNECTING,
@@ -102,8 +100,7 @@ typedef struct mw_listener mw_listener;
 mw_listener *mw_listen(mw_registry *registry, void (*changed)(void *arg, const mw_connection_event *event), void *arg);
 void mw_unlisten(mw_listener *listener);
 
-/* ---- Operations ----------------------------------------------------------------------------------------------------
- */
+/* ---- Operations */
 
 typedef struct mw_result {
     int status;
@@ -161,8 +158,7 @@ int mw_inspect(mw_registry *, mw_request_kind kind, mw_str path, const mw_call *
 /* `done` follows from the loop: MW_ECANCELLED when it was not sent, else MW_EUNKNOWN for a write. */
 void mw_op_cancel(mw_op *op);
 
-/* ---- Subscriptions -------------------------------------------------------------------------------------------------
- */
+/* ---- Subscriptions */
 
 typedef enum mw_event_kind { MW_ADDED, MW_UPDATED, MW_REMOVED, MW_SYNCED } mw_event_kind;
 
@@ -187,8 +183,7 @@ void mw_unsubscribe(mw_subscription *subscription);
 /* Entries in the cached view, sorted, `entry` borrowed for the callback: no round trip. */
 void mw_subscription_each(const mw_subscription *sub, void (*visit)(void *arg, const mw_entry *entry), void *arg);
 
-/* ---- Locks ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Locks */
 
 typedef struct mw_lock_events {
     /* The end of one mw_lock_acquire: MW_OK with the token; MW_EBUSY, MW_ETIMEOUT, MW_ECANCELLED, MW_ESESSION_LOST ...
@@ -220,8 +215,7 @@ mw_str mw_lock_path(const mw_lock *lock);
 /* Releases all levels; no callback after this. NULL is allowed. */
 void mw_lock_free(mw_lock *lock);
 
-/* ---- Election ------------------------------------------------------------------------------------------------------
- */
+/* ---- Election */
 
 /* The lock's queue at `path`, with the leader's record as the ephemeral entry `path`/leader: readable with get,
  * observed with subscribe. */
@@ -244,8 +238,7 @@ bool mw_election_leads(const mw_election *election);
 int mw_election_resign(mw_election *election, mw_error *err);
 void mw_election_free(mw_election *election);
 
-/* ---- Registration --------------------------------------------------------------------------------------------------
- */
+/* ---- Registration */
 
 /* An ephemeral as a desired state: written, written again with its current value in each new session, withdrawn by
  * free. */
@@ -266,8 +259,7 @@ int mw_registration_set(mw_registration *registration, mw_str value, mw_error *e
 bool mw_registration_visible(const mw_registration *registration);
 void mw_registration_free(mw_registration *registration);
 
-/* ---- Backends ------------------------------------------------------------------------------------------------------
- */
+/* ---- Backends */
 
 /* Load `mw_backend_<name>.so` from `directories` (colon-separated, may be NULL), else from $MOONWATCH_BACKENDS, else
  * from where it was installed. Errors: MW_EUNSUPPORTED (no such backend, its client library is missing, its table is
@@ -281,8 +273,7 @@ int mw_backend_validate(const mw_backend *backend, mw_error *err);
 int mw_trace_backend_new(const mw_backend *inner, mw_backend **ret_backend, mw_error *err);
 void mw_trace_backend_free(mw_backend *backend);
 
-/* ---- Paths ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Paths */
 
 #define MW_PATH_MAX 1024
 

@@ -14,8 +14,7 @@ static size_t members(spi_client *client, const char *path) {
     return (size_t)op.entries;
 }
 
-/* ---- Disconnects and feeds -----------------------------------------------------------------------------------------
- */
+/* ---- Disconnects and feeds */
 
 static void a_short_disconnect_keeps_the_session(void) {
     spi_client *a = cluster_client(&on.a), *b = cluster_client(&on.b);
@@ -117,8 +116,7 @@ static void a_txn_cut_in_two_is_told_whole(void) {
     a->backend->unwatch(a->conn, &feed.feed);
 }
 
-/* ---- Pauses, frozen and cut-off servers ----------------------------------------------------------------------------
- */
+/* ---- Pauses, frozen and cut-off servers */
 
 static void a_paused_client_hears_that_its_session_expired(void) {
     spi_client *a = cluster_client(&on.a), *b = cluster_client(&on.b);
@@ -210,8 +208,7 @@ static void a_server_cut_off_answers_reads_but_confirms_nothing(void) {
     CHECK_INT(spi_read(b, &op, MW_READ_GET, "/zombie"), MW_ENOT_FOUND);
 }
 
-/* ---- The server as a whole -----------------------------------------------------------------------------------------
- */
+/* ---- The server as a whole */
 
 static void sessions_outlive_a_restart(void) {
     spi_client *a = cluster_client(&on.a);

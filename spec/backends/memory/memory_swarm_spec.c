@@ -44,8 +44,7 @@ static uint64_t dice(uint64_t sides) {
     return (z ^ (z >> 31)) % sides;
 }
 
-/* ---- What a feed shows ---------------------------------------------------------------------------------------------
- */
+/* ---- What a feed shows */
 
 static player *of_feed(mw_feed *feed) {
     return mw_container(mw_container(feed, spi_feed, feed), player, feed);
@@ -78,8 +77,7 @@ static void watch(player *self) {
     self->feed.feed.synced = on_synced;
 }
 
-/* ---- What a client does --------------------------------------------------------------------------------------------
- */
+/* ---- What a client does */
 
 static void settle(player *self) {
     if (!self->busy || self->op.ends == 0)
@@ -179,8 +177,7 @@ static void go_wrong(void) {
     }
 }
 
-/* ---- The judgement -------------------------------------------------------------------------------------------------
- */
+/* ---- The judgement */
 
 static void heal(void) {
     CHECK_INT(mw_memory_set_faults(on.server, 0, NULL), MW_OK);

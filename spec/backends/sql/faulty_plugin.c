@@ -39,8 +39,7 @@ static uint64_t draw(faulty_db *self, uint64_t sides) {
     return (self->random >> 16) % sides;
 }
 
-/* ---- Opening -------------------------------------------------------------------------------------------------------
- */
+/* ---- Opening */
 
 static void free_db(mw_sql_db *db) {
     faulty_db *self = of(db);
@@ -88,8 +87,7 @@ static int open_db(const mw_sql_driver_config *config, mw_sql_db **ret_db, mw_er
     return status;
 }
 
-/* ---- Batches -------------------------------------------------------------------------------------------------------
- */
+/* ---- Batches */
 
 /* What a client's write is made of, beside renewals, parents, and what is tidied up. */
 static bool is_clients(const mw_sql_batch *batch) {
@@ -159,8 +157,7 @@ static int run(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
     return is_there(self->chaos) ? run_in_chaos(self, batch, err) : run_unless_lost(self, batch, err);
 }
 
-/* ---- The other slots -----------------------------------------------------------------------------------------------
- */
+/* ---- The other slots */
 
 static int connect_db(mw_sql_db *db, mw_error *err) {
     faulty_db *self = of(db);
@@ -204,8 +201,7 @@ static const char *product(mw_sql_db *db) {
     return real->product(of(db)->real);
 }
 
-/* ---- The plug-in ---------------------------------------------------------------------------------------------------
- */
+/* ---- The plug-in */
 
 static mw_sql_driver driver; /* filled when the plug-in is loaded */
 

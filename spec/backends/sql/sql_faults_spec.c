@@ -129,8 +129,7 @@ static void a_lost_reply_is_known_to_have_happened(void) {
     fail_each(FAULTY_LOST_REPLY, true);
 }
 
-/* ---- Where it is not decided ---------------------------------------------------------------------------------------
- */
+/* ---- Where it is not decided */
 
 static void a_lost_reply_of_a_lost_session_is_unknown(void) {
     spi_open(&a, &spi, bench.host, faulty_backend(), options);

@@ -7,8 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- Another process, in plain SQL ---------------------------------------------------------------------------------
- */
+/* ---- Another process, in plain SQL */
 
 static void execute(const char *sql) {
     sqlite3 *handle = NULL;
@@ -31,8 +30,7 @@ static int64_t ask(const char *sql) {
     return answer;
 }
 
-/* ---- Feeds ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Feeds */
 
 /* The snapshot of a feed that nobody wants any more has seen a change that another feed waits for. */
 static void a_feed_that_goes_takes_no_change_from_another(void) {
@@ -107,8 +105,7 @@ static void a_change_outlives_a_want_of_memory(void) {
     a.backend->unwatch(a.conn, &feed.feed);
 }
 
-/* ---- Lost replies --------------------------------------------------------------------------------------------------
- */
+/* ---- Lost replies */
 
 /* Submit, and lose the connection with the reply; the server stays away. */
 static void lose_reply(spi_op *op, const mw_write *write) {
@@ -136,8 +133,7 @@ static void a_second_break_leaves_nothing_unknown(void) {
     }
 }
 
-/* ---- A server that stood still -------------------------------------------------------------------------------------
- */
+/* ---- A server that stood still */
 
 static bool is_over(void *arg) {
     return ask("SELECT COUNT(*) FROM mw_sessions WHERE id = 7") == 0;
@@ -171,8 +167,7 @@ static void who_could_not_renew_is_not_over(void) {
     CHECK(spi.run(is_over, NULL)); /* silent for its timeout from then on */
 }
 
-/* ---- A session that was declared over -------------------------------------------------------------------------------
- */
+/* ---- A session that was declared over */
 
 /* It ends when somebody comes to it, and nothing that it does until then counts. */
 static void is_over_when(const char *declare) {
@@ -204,8 +199,7 @@ static void what_began_before_a_boot_is_over(void) {
     is_over_when("UPDATE mw_sessions SET boot = x'00', expires = expires + 600000");
 }
 
-/* ---- A change log of large revisions --------------------------------------------------------------------------------
- */
+/* ---- A change log of large revisions */
 
 /* While one part of it goes, all writers wait. */
 static void the_change_log_goes_in_parts_of_bounded_size(void) {
@@ -224,8 +218,7 @@ static void the_change_log_goes_in_parts_of_bounded_size(void) {
     }
 }
 
-/* ---- The process that we live in ------------------------------------------------------------------------------------
- */
+/* ---- The process that we live in */
 
 static uint64_t blocked_by(const char *task) {
     char path[64], line[128];

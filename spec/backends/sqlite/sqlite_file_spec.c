@@ -37,8 +37,7 @@ static void after(void) {
     sqlite_bench_end(&bench);
 }
 
-/* ---- What it is when we come ---------------------------------------------------------------------------------------
- */
+/* ---- What it is when we come */
 
 static void on_failed(void *arg, int status, const mw_error *error) {
     ((spi_client *)arg)->failed++;
@@ -169,8 +168,7 @@ static void names_the_option_that_is_wrong(void) {
     a.conn = NULL;
 }
 
-/* ---- What becomes of it while we are there --------------------------------------------------------------------------
- */
+/* ---- What becomes of it while we are there */
 
 static void integrity(void) {
     sqlite3 *handle = NULL;
@@ -318,8 +316,7 @@ static void sessions_of_an_earlier_boot_are_over(void) {
     CHECK_INT(spi_read(&b, &op, MW_READ_GET, "/e"), MW_ENOT_FOUND);
 }
 
-/* ---- Costs, by count -----------------------------------------------------------------------------------------------
- */
+/* ---- Costs, by count */
 
 static uint64_t transactions(spi_client *client) {
     mw_backend_stats stats;

@@ -90,8 +90,7 @@ static void integrity(void) {
     (void)sqlite3_close(handle);
 }
 
-/* ---- Killed --------------------------------------------------------------------------------------------------------
- */
+/* ---- Killed */
 
 static void count_up(void) {
     spi_client client;
@@ -161,8 +160,7 @@ static void what_the_dead_held_goes_to_the_next(void) {
     }
 }
 
-/* ---- Stopped -------------------------------------------------------------------------------------------------------
- */
+/* ---- Stopped */
 
 static void write_under_a_lock(void) {
     static spi_ticket ticket;
@@ -227,8 +225,7 @@ static void who_slept_past_the_change_log_reads_anew(void) {
     end(pid, 0);
 }
 
-/* ---- All at once ---------------------------------------------------------------------------------------------------
- */
+/* ---- All at once */
 
 static void increment(void) {
     static spi_op op;
