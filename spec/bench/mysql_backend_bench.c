@@ -62,7 +62,10 @@ static void recorded(const char *mark, char *ret_text, size_t size) {
     mysql_free_result(result);
 }
 
+/* From now on: what earlier sessions sent would be refused, and be no work. */
 static void record(bool on) {
+    if (on)
+        spec_mysql_sql(&rig.server, "TRUNCATE mysql.general_log");
     spec_mysql_sql(&rig.server, "SET GLOBAL log_output = 'TABLE'; SET GLOBAL general_log = %s", on ? "ON" : "OFF");
 }
 
