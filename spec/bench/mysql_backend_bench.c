@@ -265,8 +265,8 @@ static double reaction(const mw_option *options) {
     for (int i = 0; i < EVENTS; i++) {
         int before = seen;
         mw_timer wait = {.fire = rig_tick};
-        /* All over the poll interval of 200 ms, evenly: steps of the golden ratio. */
-        mw_timer_start(rig.host, &wait, (mw_time)(i * 618034 % 1000000) * 200 * MW_MS / 1000000);
+        /* All over the poll interval of 200 ms, evenly, in no order that a poll could keep step with. */
+        mw_timer_start(rig.host, &wait, (mw_time)(i * 37 % EVENTS) * 200 * MW_MS / EVENTS);
         while (mw_timer_armed(&wait))
             mw_uv_host_step(rig.host, true);
         seen_at = 0;
