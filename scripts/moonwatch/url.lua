@@ -80,7 +80,7 @@ local mysql = Ct(Cg(scheme, "scheme") * (userinfo + P(true)) * Cg(servers, "host
 local function mysql_trouble(text)
     local jdbc = text:match "^jdbc:%a+:(%a+)://"
     if jdbc then
-        local why = "JDBC's '%s' mode belongs to its own driver; list the hosts after mysql://"
+        local why = "JDBC's '%s' mode belongs to its own driver; name the one server, or a proxy, after jdbc:mysql://"
         return complain(text, 1, why:format(jdbc))
     elseif not scheme:match(text) then
         return complain(text, 1, "mysql://host:port/database or jdbc:mysql://host:port/database was expected")
