@@ -249,6 +249,8 @@ int mw_engine_start(mw_engine *engine, mw_engine_done_fn *done, void *arg, mw_er
 
 int mw_engine_call(mw_engine *engine, const char *function, const mw_value *values, size_t count,
                    mw_engine_answer_fn *answer, void *arg, mw_error *err) {
+    if (!function || !answer || (count > 0 && !values))
+        return mw_fail(err, MW_EINVALID, "call: %s is NULL", !function ? "function" : !answer ? "answer" : "values");
     const mw_value name = text_value(mw_str_of(function));
     call *self = call_new(engine, "call", &name, 1, err);
     if (!self)

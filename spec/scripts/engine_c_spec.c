@@ -257,6 +257,18 @@ static void two_engines_live_in_one_process(void) {
     finish(engines[0]);
 }
 
+static void refuses_calls_that_are_none(void) {
+    mw_engine *engine = open_engine();
+    mw_error err = {0};
+    end ended = {0};
+    CHECK(mw_engine_call(engine, NULL, NULL, 0, answered, &ended, &err) == MW_EINVALID);
+    CHECK(mw_engine_call(engine, "f", NULL, 0, NULL, NULL, &err) == MW_EINVALID);
+    CHECK(mw_engine_call(engine, "f", NULL, 1, answered, &ended, &err) == MW_EINVALID);
+    CHECK_TEXT(err.message, "call: values is NULL");
+    CHECK(ended.count == 0);
+    finish(engine);
+}
+
 static void closes_while_a_call_waits(void) {
     mw_engine *engine = open_engine();
     mw_error err = {0};
@@ -332,6 +344,7 @@ static const spec_case cases[] = {
     {"keeps nothing of those who stopped listening", keeps_nothing_of_those_who_stopped_listening},
     {"runs beside a loop of another kind", runs_beside_a_loop_of_another_kind},
     {"two engines live in one process", two_engines_live_in_one_process},
+    {"refuses calls that are none", refuses_calls_that_are_none},
     {"closes while a call waits", closes_while_a_call_waits},
     {"closes within the patience that it is given", closes_within_the_patience_that_it_is_given},
     {"starts once", starts_once},

@@ -74,7 +74,8 @@ typedef struct mw_value {
  * such function (MW_ENOT_FOUND). */
 typedef void mw_engine_answer_fn(void *arg, int status, const mw_error *error, const mw_value *values, size_t count);
 
-/* Call a global function of a loaded script, as a task: it may wait. The script loaded last wins a name. */
+/* Call a global function of a loaded script, as a task: it may wait. The script loaded last wins a name. MW_EINVALID:
+ * `function` or `answer` is NULL, or `values` with a `count`. */
 int mw_engine_call(mw_engine *engine, const char *function, const mw_value *values, size_t count,
                    mw_engine_answer_fn *answer, void *arg, mw_error *err);
 
