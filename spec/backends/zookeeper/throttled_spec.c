@@ -24,14 +24,22 @@ static void feed_failed(mw_feed *feed, int status, const mw_error *detail) {
     mw_container(feed, counted_feed, feed)->failed = status;
 }
 
-/* Thirty reads of one turn are too many for it; so are the three of a lock, now and then. */
+static void read_all(rig *r) {
+    counted_feed f = {.feed = {mw_str_of("/throttled"), MW_DEPTH_CHILDREN, feed_begin, feed_entry, feed_gone,
+                               feed_synced, feed_failed}};
+    CHECK_INT(r->backend->watch(r->conn, &f.feed), MW_OK);
+    RIG_UNTIL(r, f.synced == 1 || f.failed);
+    CHECK_INT(f.failed, 0);
+    CHECK_INT(f.entries, ENTRIES);
+    r->backend->unwatch(r->conn, &f.feed);
+}
+
+/* Thirty reads of one turn are mostly too many for it; so are the three of a lock, now and then. */
 static void what_is_throttled_is_asked_again(void) {
     rig r;
     ask a;
     waiter lock;
     char path[32];
-    counted_feed f = {.feed = {mw_str_of("/throttled"), MW_DEPTH_CHILDREN, feed_begin, feed_entry, feed_gone,
-                               feed_synced, feed_failed}};
     rig_open(&r);
     for (int i = 0; i < ENTRIES; i++) {
         snprintf(path, sizeof path, "/throttled/%d", i);
@@ -41,10 +49,8 @@ static void what_is_throttled_is_asked_again(void) {
     CHECK_INT(system("$ZK_CTL kill $ZK_DIR 1 && ZK_JAVA='" THROTTLE "' $ZK_CTL up $ZK_DIR 1 && $ZK_CTL wait $ZK_DIR"),
               0);
     rig_open_with(&r, rig_host(), rig_servers(), "5000");
-    CHECK_INT(r.backend->watch(r.conn, &f.feed), MW_OK);
-    RIG_UNTIL(&r, f.synced == 1 || f.failed);
-    CHECK_INT(f.failed, 0);
-    CHECK_INT(f.entries, ENTRIES);
+    for (int i = 0; i < 100 && r.disconnected == 0; i++) /* when it answers fast, it throttles nothing */
+        read_all(&r);
     CHECK(r.disconnected > 0);
     for (int i = 0; i < 8; i++) {
         RIG_UNTIL(&r, r.connected == r.disconnected + 1);
@@ -55,7 +61,6 @@ static void what_is_throttled_is_asked_again(void) {
         RIG_UNTIL(&r, lock.ended);
         CHECK_INT(lock.status, MW_OK);
     }
-    r.backend->unwatch(r.conn, &f.feed);
     rig_close(&r);
 }
 
