@@ -123,22 +123,12 @@ void mw__sql_send(mw__sql_channel *channel, mw__sql_job *job, bool urgent) {
         mw__sql_kick(channel);
 }
 
-/* With the mutex held: are there replies of which the host's thread does not know? Then it is to be told. */
-static bool must_post(mw__sql_channel *channel) {
-    bool post = channel->out.first && !channel->posted;
-    channel->posted = channel->posted || post;
-    return post;
-}
-
 mw__sql_job *mw__sql_receive(mw__sql_channel *channel) {
     (void)pthread_mutex_lock(&channel->mutex);
     mw__sql_job *job = mw__sql_list_shift(&channel->in);
     if (job)
         job->queued = false;
-    bool post = !job && must_post(channel);
     (void)pthread_mutex_unlock(&channel->mutex);
-    if (post)
-        mw_host_post(channel->host, &channel->deliver);
     return job;
 }
 
@@ -149,12 +139,11 @@ bool mw__sql_take_back(mw__sql_channel *channel, mw__sql_job *job) {
     return queued;
 }
 
-/* Nobody waits for the end of a release: where another job follows, it is told with that one's reply. */
 void mw__sql_reply(mw__sql_channel *channel, mw__sql_job *job) {
     (void)pthread_mutex_lock(&channel->mutex);
     mw__sql_list_append(&channel->out, job);
-    bool wait = job->kind == MW__SQL_UNLOCK && job->status == MW_OK && channel->in.first;
-    bool post = !wait && must_post(channel);
+    bool post = !channel->posted;
+    channel->posted = true;
     (void)pthread_mutex_unlock(&channel->mutex);
     if (post)
         mw_host_post(channel->host, &channel->deliver);
