@@ -1,6 +1,7 @@
 /* Codes, stats and paths between ZooKeeper's world and the registry's. */
 #include "zk.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -133,9 +134,13 @@ void zk_entry(mw_entry *ret_entry, mw_str path, const char *value, int len, cons
 }
 
 void zk_path(const mw_conn *conn, mw_str path, char ret_path[ZK_PATH_MAX]) {
-    if (path.len == 1 && *conn->options.root)
+    size_t root = strlen(conn->options.root);
+    if (path.len == 1 && root > 0)
         path.len = 0;
-    (void)snprintf(ret_path, ZK_PATH_MAX, "%s%.*s", conn->options.root, MW_STR_FMT(path));
+    assert(root + path.len < ZK_PATH_MAX);
+    memcpy(ret_path, conn->options.root, root);
+    memcpy(ret_path + root, path.data, path.len);
+    ret_path[root + path.len] = 0;
 }
 
 mw_str zk_unroot(const mw_conn *conn, const char *path) {

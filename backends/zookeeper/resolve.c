@@ -86,7 +86,9 @@ static void ask_about(zk_op *op) {
     for (size_t i = 0; i < txn->count; i++)
         if (sets(op, i))
             ask(op, zk_send_exists(op->conn, txn->steps[i].path, false, set_read, &txn->steps[i]));
-    ask(op, zk_send_get(op->conn, txn->mark, false, mark_read, op));
+    char mark[ZK_PATH_MAX];
+    zk_slot_path(op->conn, (unsigned)txn->slot, mark);
+    ask(op, zk_send_get(op->conn, mark, false, mark_read, op));
 }
 
 /* What a set left: as read when the node is still as we left it. When others wrote since, our version follows from the

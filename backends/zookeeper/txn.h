@@ -24,7 +24,6 @@ typedef struct zk_step {
 
 struct zk_txn {
     size_t count;
-    zk_step *steps;
     unsigned looking; /* answers that must be here before it can be sent */
     int look_rc;
     unsigned attempts;
@@ -38,13 +37,15 @@ struct zk_txn {
     zoo_op_result_t *results;
     int op_count;
 
-    int slot;
+    int slot; /* of the mark that it writes; 0 = none */
     uint64_t id;
-    char mark[ZK_PATH_MAX], value[24];
+    char value[24];     /* what it writes there: `id` as text */
     struct Stat marked; /* the mark's, whose mzxid is the revision */
     bool found;         /* resolve: the mark carries our number */
     unsigned asking;    /* resolve: answers awaited */
     int ask_rc;
+
+    zk_step steps[]; /* `count` */
 };
 
 /* look.c: ask what must be known; txn->looking counts the answers to come, txn->blocked means that it is too early. */

@@ -14,14 +14,13 @@
 void zk_txn_free(zk_txn *txn) {
     if (!txn)
         return;
-    for (size_t i = 0; i < txn->count && txn->steps; i++) {
+    for (size_t i = 0; i < txn->count; i++) {
         zk_step *step = &txn->steps[i];
         if (step->key.path)
             zk_table_remove(&step->op->conn->writing, &step->key);
         free(step->path);
         free(step->absent);
     }
-    free(txn->steps);
     free(txn->ops);
     free(txn->results);
     free(txn);
@@ -55,8 +54,8 @@ int zk_txn_prepare(zk_op *op, mw_error *err) {
     if (size > conn->options.packet_limit)
         return zk_fail(err, MW_ETOO_LARGE, "zookeeper: %zu bytes in one packet, the servers take %zu (jute.maxbuffer)",
                        size, conn->options.packet_limit);
-    zk_txn *txn = op->txn = calloc(1, sizeof *txn);
-    if (!txn || !(txn->steps = calloc(request->write_count + 1, sizeof *txn->steps)))
+    zk_txn *txn = op->txn = calloc(1, sizeof *txn + request->write_count * sizeof *txn->steps);
+    if (!txn)
         return zk_fail(err, MW_ENO_MEMORY, "zookeeper: out of memory");
     txn->count = request->write_count;
     char path[ZK_PATH_MAX];
@@ -170,18 +169,19 @@ static void add_step(zk_op *op, zk_step *step, const mw_write *write) {
     step->count = txn->op_count - step->first;
 }
 
-static void add_mark(zk_op *op) {
+/* `path` must last until the client has packed the request. */
+static void add_mark(zk_op *op, char path[ZK_PATH_MAX]) {
     mw_conn *conn = op->conn;
     zk_txn *txn = op->txn;
     if (conn->unmarked)
         return;
     txn->slot = zk_slot_take(conn);
     txn->id = ++conn->last_id;
-    zk_slot_path(conn, (unsigned)txn->slot, txn->mark);
+    zk_slot_path(conn, (unsigned)txn->slot, path);
     int len = snprintf(txn->value, sizeof txn->value, "%llu", (unsigned long long)txn->id);
     if (!conn->slots[txn->slot].made)
-        zoo_create_op_init(&txn->ops[txn->op_count++], txn->mark, "", 0, conn->options.acl, ZOO_EPHEMERAL, NULL, 0);
-    zoo_set_op_init(&txn->ops[txn->op_count++], txn->mark, txn->value, len, -1, &txn->marked);
+        zoo_create_op_init(&txn->ops[txn->op_count++], path, "", 0, conn->options.acl, ZOO_EPHEMERAL, NULL, 0);
+    zoo_set_op_init(&txn->ops[txn->op_count++], path, txn->value, len, -1, &txn->marked);
 }
 
 static bool lone_create(const zk_op *op) {
@@ -196,6 +196,7 @@ static void create_done(int rc, const char *path, const struct Stat *stat, const
 static int send_multi(zk_op *op) {
     zk_txn *txn = op->txn;
     size_t most = 2 * txn->count + 2;
+    char mark[ZK_PATH_MAX];
     free(txn->ops);
     free(txn->results);
     txn->ops = calloc(most, sizeof *txn->ops);
@@ -205,7 +206,7 @@ static int send_multi(zk_op *op) {
         return ZSYSTEMERROR;
     for (size_t i = 0; i < txn->count; i++)
         add_step(op, &txn->steps[i], &op->request->writes[i]);
-    add_mark(op);
+    add_mark(op, mark);
     int rc = zk_send_multi(op->conn, txn->op_count, txn->ops, txn->results, multi_done, op);
     if (rc != ZOK)
         zk_txn_release_slot(op);
