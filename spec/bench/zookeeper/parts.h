@@ -4,6 +4,10 @@
 
 #include "backends/zookeeper/world.h"
 
+void bench_view(world *w);
+/* In a process of its own: prints the seconds until it was ready, or what memory it takes. */
+void view_alone(bool memory);
+
 void bench_ephemerals(world *w);
 void bench_far_ephemerals(world *w);
 

@@ -15,34 +15,6 @@
 #define PAIRS 9
 #define PEERS 5 /* of these, with peers */
 
-/* ---- The floor */
-static void bare_watched(zhandle_t *zh, int type, int state, const char *path, void *ctx) {}
-
-static void bare_value(int rc, const char *value, int len, const struct Stat *stat, const void *data) {
-    ((bare *)data)->left--;
-}
-
-static void bare_names(int rc, const struct String_vector *names, const void *data) {
-    bare *b = (bare *)data;
-    char path[128];
-    b->left = names ? names->count : 0;
-    for (int i = 0; names && i < names->count; i++) {
-        snprintf(path, sizeof path, "/bench/view/%s", names->data[i]);
-        zoo_awget(b->zh, path, bare_watched, NULL, bare_value, b);
-    }
-}
-
-static double bare_view(void) {
-    bare b = {.left = -1};
-    bare_open(&b, world_servers());
-    double begin = bench_seconds();
-    zoo_awget_children(b.zh, "/bench/view", bare_watched, NULL, bare_names, &b);
-    bare_run(&b, bare_done);
-    double took = bench_seconds() - begin;
-    zookeeper_close(b.zh);
-    return took;
-}
-
 /* ---- Ours */
 typedef struct bulk {
     mw_call call;
@@ -55,31 +27,6 @@ static void bulk_done(void *arg, const mw_result *result) {
 
 static bool is_zero(void *arg) {
     return *(int *)arg <= 0;
-}
-
-static double our_view(world *w, const char *servers) {
-    node n;
-    observer o;
-    node_open(w, &n, "view", servers, 10000);
-    double begin = bench_seconds();
-    observer_start(&n, &o, "view", "/bench/view", MW_DEPTH_CHILDREN);
-    world_until(w, observer_synced, &o);
-    double took = bench_seconds() - begin;
-    mw_unsubscribe(o.subscription);
-    node_close(&n);
-    return took;
-}
-
-static double our_resident(void) {
-    char line[128];
-    double kb = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    while (status && fgets(line, sizeof line, status))
-        if (sscanf(line, "VmRSS: %lf", &kb) == 1)
-            break;
-    if (status)
-        fclose(status);
-    return kb / 1024;
 }
 
 typedef struct turn {
@@ -158,44 +105,6 @@ static void bench_contention(world *w) {
     bench_row("zookeeper: 8 sessions contending, hand-overs", 1 / median_of(our_hand_over, w, servers), "1/s", "-");
     bench_row("zookeeper: 8 sessions contending: to the better peer", to_curator < to_kazoo ? to_curator : to_kazoo,
               "x", "at least 1.5");
-}
-
-/* As a service meets it: once, in a process that has just connected. Ours and the peer's take turns. */
-static void bench_first_view(const char *name, const char *its_work) {
-    char what[128];
-    double ratios[PEERS];
-    for (int i = 0; i < PEERS; i++) {
-        double ours = peer("/proc/%d/exe view", (int)getpid());
-        ratios[i] = peer(PEER(CURATOR), its_work, world_servers()) / ours;
-    }
-    snprintf(what, sizeof what, "zookeeper: 10,000-member view, new process: speed to %s", name);
-    bench_row(what, bench_median(ratios, PEERS), "x", "at least 3");
-}
-
-static void bench_view(world *w) {
-    double floor_s[ROUNDS], ours[ROUNDS];
-    for (int i = -1; i < ROUNDS; i++) { /* the first, on a server that is cold, is not counted */
-        double us = our_view(w, world_servers()), them = bare_view();
-        if (i >= 0) {
-            ours[i] = us;
-            floor_s[i] = them;
-        }
-    }
-    double f = bench_median(floor_s, ROUNDS), o = bench_median(ours, ROUNDS);
-    bench_row("zookeeper: 10,000-member view ready", o * 1000, "ms", "-");
-    bench_row("zookeeper: 10,000-member view: time to zoo_awget", o / f, "x", "at most 1.2");
-    bench_row("zookeeper: 10,000-member view: resident memory", peer("/proc/%d/exe resident", (int)getpid()), "MB",
-              "at most 20");
-    bench_first_view("CuratorCache", "cache");
-    bench_first_view("TreeCache", "tree");
-    bench_row("zookeeper: 10,000-member view, warm: speed to CuratorCache",
-              speed_to(CURATOR, "cache-warm", our_view, w, world_servers()), "x", "at least 3");
-    bench_row("zookeeper: 10,000-member view, warm: speed to TreeCache",
-              speed_to(CURATOR, "tree-warm", our_view, w, world_servers()), "x", "at least 3");
-    bench_row("zookeeper: 10,000-member view: resident memory of Curator",
-              peer(PEER(CURATOR), "resident", world_servers()), "MB", "-");
-    bench_row("zookeeper: 10,000-member view: resident memory of kazoo", peer(PEER(KAZOO), "resident", world_servers()),
-              "MB", "-");
 }
 
 static double react_with(const char *format, ...) {
@@ -281,26 +190,11 @@ static void all(void) {
 
 static const spec_case cases[] = {{"bench", all}};
 
-/* A process of its own with nothing but the view: prints the seconds until it was ready, or what memory it takes. */
-static void first_view(bool memory) {
-    world w;
-    node n;
-    observer o;
-    world_begin(&w);
-    world_bare(&w);
-    node_open(&w, &n, "view", world_servers(), 10000);
-    double begin = bench_seconds();
-    observer_start(&n, &o, "view", "/bench/view", MW_DEPTH_CHILDREN);
-    world_until(&w, observer_synced, &o);
-    printf("%f\n", memory ? our_resident() : bench_seconds() - begin);
-    remove(w.history_path);
-}
-
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "react") == 0)
         return react_bare(world_servers());
     if (argc > 1) {
-        first_view(strcmp(argv[1], "resident") == 0);
+        view_alone(strcmp(argv[1], "resident") == 0);
         return EXIT_SUCCESS;
     }
     /* The runner's lines of TAP are no figures: report.lua passes over them. */
