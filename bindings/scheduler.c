@@ -1,6 +1,6 @@
 /* Queues of what is ready to run, turns of the loop, and waiting: in a task by yielding, outside by running the loop.
  */
-#include "internal.h"
+#include "interrupt.h"
 
 #include <stdlib.h>
 
@@ -162,13 +162,28 @@ static int resumed(lua_State *L, int status, lua_KContext context) {
     return await->finish(L, await);
 }
 
-/* One turn of the loop that `process` lives on; false = nothing is left to do. */
-static bool step(mw_lua *lua, mw_process *process) {
-    if (process->world)
-        return mw__lua_world_step(process->world);
-    if (lua->config.step)
-        return lua->config.step(lua->config.step_arg, true);
-    return mw_uv_host_step(process->host, true);
+typedef enum outcome {
+    OVER,
+    NOTHING_LEFT,
+    INTERRUPTED,
+} outcome;
+
+/* Run the loop that `process` lives on until `await` is done. */
+static outcome run_until_done(mw_lua *lua, mw_process *process, mw_await *await) {
+    lua_Hook hook = lua_gethook(lua->main);
+    bool sleeps = !process->world && !lua->config.step;
+    while (!await->done) {
+        bool alive = process->world     ? mw__lua_world_step(process->world)
+                     : lua->config.step ? lua->config.step(lua->config.step_arg, true)
+                                        : mw_uv_host_step(process->host, false);
+        if (await->done)
+            break;
+        if (!alive)
+            return NOTHING_LEFT;
+        if (sleeps && !mw__lua_sleep(process->host, lua->main, hook))
+            return INTERRUPTED;
+    }
+    return OVER;
 }
 
 static int wait_outside(lua_State *L, mw_process *process, mw_await *await) {
@@ -181,20 +196,18 @@ static int wait_outside(lua_State *L, mw_process *process, mw_await *await) {
         await->drop(await);
         return luaL_error(L, "this wait cannot end: its host is %s", process->killed ? "killed" : "paused");
     }
-    bool alive = true;
     lua->looping++;
-    while (!await->done && alive)
-        alive = step(lua, process);
+    outcome end = run_until_done(lua, process, await);
     if (await->done)
         mw__lua_process_check(process);
     if (!process->ready.first && !process->urgent.first)
         mw_defer_cancel(process->host, &process->turn); /* the check has done its work */
     lua->looping--;
-    if (!await->done) {
-        await->drop(await);
-        return luaL_error(L, "nothing is left that could end this wait");
-    }
-    return await->finish(L, await);
+    if (end == OVER)
+        return await->finish(L, await);
+    await->drop(await);
+    return end == INTERRUPTED ? mw__lua_interrupt(L, lua->main)
+                              : luaL_error(L, "nothing is left that could end this wait");
 }
 
 int mw__lua_wait(lua_State *L, mw_process *process, mw_await *await) {

@@ -134,4 +134,34 @@ describe("a plain script", function()
             assert.equal(3, code)
         end
     end)
+
+    -- lua5.4 answers the signal with a hook, which nothing runs while the loop sleeps.
+    it("that waits is ended by one Ctrl-C, and what it holds is closed", function()
+        local file = os.tmpname()
+        local out <close> = assert(io.open(file, "w"))
+        out:write [[
+            local mw = require "moonwatch"
+            local reg <close> = assert(mw.open { backend = "memory" })
+            local _ <close> = setmetatable({}, { __close = function()
+                print(reg:get("/a").value)
+            end })
+            assert(reg:put("/a", "still here"))
+            print(io.open "/proc/self/stat":read "n")
+            io.stdout:flush()
+            reg:lock("/l"):acquire()
+            reg:lock("/l"):acquire()
+        ]]
+        out:close()
+        local pipe = assert(io.popen(("timeout 20 lua5.4 %s 2>&1"):format(file)))
+        local pid = pipe:read "n"
+        repeat
+            local stat <close> = assert(io.open(("/proc/%d/stat"):format(pid)))
+        until stat:read "a":find ") S "
+        os.execute("kill -INT " .. pid)
+        local text = pipe:read "a"
+        local _, _, code = pipe:close()
+        os.remove(file)
+        assert.matches("^%s*still here\n.*interrupted!.*acquire", text)
+        assert.equal(1, code)
+    end)
 end)
