@@ -3,26 +3,34 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define CLASS "moonwatch.Listener"
 
+/* States that the core has told and no reaction has begun for: a turn of the loop brings one or two. */
+#define STATES_MAX 8u
+
+/* How long to wait for memory for a reaction. */
+#define RETRY_DELAY (10 * MW_MS)
+
 typedef struct state_note {
-    struct state_note *next;
-    struct listener *owner;
     mw_state state;
     mw_session_id session;
     int status;
-    char reason[];
+    char reason[sizeof((mw_error *)NULL)->message];
 } state_note;
 
+/* Whatever a state needs to reach its reaction is there beforehand: room for it, and a task. */
 typedef struct listener {
     mw_member member;
     mw_listener *core;
     mw_lua *lua;
     mw_process *process;
     mw_runnable run;
-    state_note *first, *last;
+    mw_timer again;                /* armed: there was no memory for a reaction */
+    state_note states[STATES_MAX]; /* a ring */
+    unsigned first, count;
+    state_note telling; /* for the reaction that begins */
+    mw_task *reserve;   /* for the next reaction; NULL while memory is short */
     int reaction_ref, self_ref;
     char backend[32];
     bool closed;
@@ -32,13 +40,17 @@ typedef struct listener {
 static void unref(listener *self) {
     if (--self->refs)
         return;
+    mw__lua_task_unreserve(self->lua, self->reserve);
     luaL_unref(self->lua->work, LUA_REGISTRYINDEX, self->reaction_ref);
     free(self);
 }
 
+/* ---- A reaction */
+
 static int prepare(lua_State *L, mw_task *task) {
-    const state_note *note = task->arg;
-    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, note->owner->reaction_ref);
+    const listener *self = task->arg;
+    const state_note *note = &self->telling;
+    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->reaction_ref);
     lua_createtable(L, 0, 4);
     lua_pushstring(L, mw_state_text(note->state));
     lua_setfield(L, -2, "state");
@@ -51,62 +63,80 @@ static int prepare(lua_State *L, mw_task *task) {
         lua_setfield(L, -2, "reason");
     }
     if (note->status != MW_OK) {
-        mw__lua_push_error(L, note->status, note->reason, (mw_str){0}, note->owner->backend);
+        mw__lua_push_error(L, note->status, note->reason, (mw_str){0}, self->backend);
         lua_setfield(L, -2, "error");
     }
     return 1;
 }
 
-static void describe(const mw_task *task, char *text, size_t size) {
-    const state_note *note = task->arg;
-    (void)snprintf(text, size, "reaction to %s", mw_state_text(note->state));
+static void ended(mw_task *task) {
+    unref(task->arg);
 }
 
-static void ended(mw_task *task) {
-    state_note *note = task->arg;
-    unref(note->owner);
-    free(note);
+static void start_reaction(listener *self, mw_task *task) {
+    self->telling = self->states[self->first];
+    self->first = (self->first + 1) % STATES_MAX;
+    self->count--;
+    self->refs++;
+    mw__lua_task_use(task, self->process);
+    (void)snprintf(task->name, sizeof task->name, "reaction to %s", mw_state_text(self->telling.state));
+    task->arg = self;
+    task->prepare = prepare;
+    task->ended = ended;
+    mw__lua_task_start(task);
+}
+
+/* ---- States that wait for their reactions */
+
+static mw_task *take_reserve(listener *self) {
+    mw_task *task = self->reserve ? self->reserve : mw__lua_task_reserve(self->lua);
+    self->reserve = NULL;
+    return task;
 }
 
 static void run_states(mw_runnable *run) {
     listener *self = mw_container(run, listener, run);
     self->refs++; /* a reaction may close it */
-    for (state_note *note; (note = self->first);) {
-        self->first = note->next;
-        if (!self->first)
-            self->last = NULL;
-        mw_task *task = mw__lua_task_new(self->process, NULL);
+    if (!mw__lua_tasks_start(self->process))
+        self->count = 0;
+    while (self->count) {
+        mw_task *task = take_reserve(self);
         if (!task) {
-            free(note);
-            continue;
+            (void)mw_timer_start(self->process->host, &self->again, RETRY_DELAY);
+            break;
         }
-        task->arg = note;
-        task->prepare = prepare;
-        task->describe = describe;
-        task->ended = ended;
-        self->refs++;
-        mw__lua_task_start(task);
+        start_reaction(self, task);
+        self->reserve = mw__lua_task_reserve(self->lua); /* that of the reaction, when it has ended already */
     }
     unref(self);
 }
 
-static void on_changed(void *arg, const mw_connection_event *event) {
-    listener *self = arg;
-    size_t length = strlen(event->reason);
-    state_note *note = calloc(1, sizeof *note + length + 1);
-    if (!note)
-        return;
-    note->owner = self;
+static void run_states_again(mw_timer *timer) {
+    run_states(&mw_container(timer, listener, again)->run);
+}
+
+static void keep(listener *self, const mw_connection_event *event) {
+    state_note *note = &self->states[(self->first + self->count++) % STATES_MAX];
     note->state = event->state;
     note->session = event->session;
     note->status = event->status;
-    memcpy(note->reason, event->reason, length);
-    if (self->last)
-        self->last->next = note;
-    else
-        self->first = note;
-    self->last = note;
+    (void)snprintf(note->reason, sizeof note->reason, "%s", event->reason);
     mw__lua_process_urgent(self->process, &self->run);
+}
+
+/* More than a turn of the loop brings: reactions to the earlier ones begin here and now, where no Lua code is running.
+ */
+static void on_changed(void *arg, const mw_connection_event *event) {
+    listener *self = arg;
+    self->refs++; /* a reaction may close it */
+    if (self->count == STATES_MAX && !self->lua->current)
+        run_states(&self->run);
+    if (!self->closed && self->count < STATES_MAX)
+        keep(self, event);
+    else if (!self->closed)
+        mw_log(self->process->host, MW_LOG_ERROR, "lua", "out of memory: no reaction to %s",
+               mw_state_text(event->state));
+    unref(self);
 }
 
 /* What was heard before is still told when the registry closes, but not when the listener does. */
@@ -118,15 +148,12 @@ static void close_listener(listener *self, bool forget) {
     mw__lua_member_remove(&self->member);
     if (forget) {
         mw__lua_queue_remove(&self->run);
-        for (state_note *note; (note = self->first);) {
-            self->first = note->next;
-            free(note);
-        }
-        self->last = NULL;
+        self->count = 0;
     } else {
         run_states(&self->run);
         mw__lua_queue_remove(&self->run);
     }
+    mw_timer_stop(self->process->host, &self->again);
     luaL_unref(self->lua->work, LUA_REGISTRYINDEX, self->self_ref);
     self->self_ref = LUA_NOREF;
 }
@@ -153,10 +180,14 @@ static int registry_on_connection(lua_State *L) {
     self->process = registry->process;
     (void)snprintf(self->backend, sizeof self->backend, "%s", registry->backend);
     self->run.run = run_states;
+    self->again.fire = run_states_again;
     self->closed = true;
     self->refs = 1;
     self->reaction_ref = self->self_ref = LUA_NOREF;
     *box = self;
+    self->reserve = mw__lua_task_reserve(self->lua);
+    if (!self->reserve)
+        return luaL_error(L, "not enough memory");
     lua_pushvalue(L, 2);
     self->reaction_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushvalue(L, 3);

@@ -169,6 +169,15 @@ struct mw_task {
 /* A task on `process` under `parent` (may be NULL), not queued. NULL = no memory, or the context is closing. */
 mw_task *mw__lua_task_new(mw_process *process, mw_task *parent);
 
+/* A task set aside for what must be told even when memory is short: taken beforehand (NULL = no memory), put to use in
+ * place of mw__lua_task_new while tasks start, or given back (NULL is allowed). It counts only once it is in use. */
+mw_task *mw__lua_task_reserve(mw_lua *lua);
+void mw__lua_task_unreserve(mw_lua *lua, mw_task *task);
+void mw__lua_task_use(mw_task *task, mw_process *process);
+
+/* Whether tasks start on the process: neither it nor the context is about to end. */
+bool mw__lua_tasks_start(const mw_process *process);
+
 /* What must be below a function and its arguments on the coroutine's stack, where there is no `prepare`. */
 void mw__lua_task_push_main(mw_task *task);
 

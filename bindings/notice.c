@@ -8,13 +8,13 @@
 static const char objects_key = 0;
 
 /* What the task needs. It holds its own references: the object may be closed before the task is over. */
-typedef struct telling {
+typedef struct mw_telling {
     const mw_notice *notice;
     lua_State *work;
     int function_ref, object_ref;
     mw_error why;
     const char *what;
-} telling;
+} mw_telling;
 
 static void push_objects(lua_State *L) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &objects_key) == LUA_TTABLE)
@@ -27,6 +27,15 @@ static void push_objects(lua_State *L) {
     (void)lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &objects_key);
+}
+
+/* Set aside what a telling takes. */
+static bool provide(mw_notice *notice) {
+    if (!notice->telling)
+        notice->telling = calloc(1, sizeof *notice->telling);
+    if (!notice->task)
+        notice->task = mw__lua_task_reserve(notice->process->lua);
+    return notice->telling && notice->task;
 }
 
 void mw__lua_notice_init(lua_State *L, mw_notice *notice, mw_process *process, int function, const void *key,
@@ -43,10 +52,12 @@ void mw__lua_notice_init(lua_State *L, mw_notice *notice, mw_process *process, i
     lua_pop(L, 1);
     lua_pushvalue(L, function);
     notice->function_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (!provide(notice))
+        (void)luaL_error(L, "not enough memory");
 }
 
 static int take_references(lua_State *L) {
-    telling *self = lua_touserdata(L, 1);
+    mw_telling *self = lua_touserdata(L, 1);
     push_objects(L);
     (void)lua_rawgetp(L, -1, self->notice->key);
     self->object_ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -56,7 +67,7 @@ static int take_references(lua_State *L) {
 }
 
 static int prepare(lua_State *L, mw_task *task) {
-    const telling *self = task->arg;
+    const mw_telling *self = task->arg;
     mw_str none = {0};
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->function_ref);
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->object_ref);
@@ -68,11 +79,11 @@ static int prepare(lua_State *L, mw_task *task) {
 }
 
 static void describe(const mw_task *task, char *text, size_t size) {
-    (void)snprintf(text, size, "%s", ((const telling *)task->arg)->what);
+    (void)snprintf(text, size, "%s", ((const mw_telling *)task->arg)->what);
 }
 
 static void ended(mw_task *task) {
-    telling *self = task->arg;
+    mw_telling *self = task->arg;
     luaL_unref(self->work, LUA_REGISTRYINDEX, self->function_ref);
     luaL_unref(self->work, LUA_REGISTRYINDEX, self->object_ref);
     free(self);
@@ -80,20 +91,23 @@ static void ended(mw_task *task) {
 
 void mw__lua_notice_tell(mw_notice *notice, const mw_error *why) {
     mw_lua *lua = notice->process->lua;
-    if (notice->function_ref == LUA_NOREF)
+    if (notice->function_ref == LUA_NOREF || !mw__lua_tasks_start(notice->process))
         return;
-    telling *self = calloc(1, sizeof *self);
-    mw_task *task = self ? mw__lua_task_new(notice->process, NULL) : NULL;
-    if (!task) {
-        free(self);
+    if (!provide(notice)) {
+        mw_log(notice->process->host, MW_LOG_ERROR, "lua", "out of memory: no %s", notice->what);
         return;
     }
-    *self = (telling){.notice = notice,
-                      .work = lua->work,
-                      .function_ref = LUA_NOREF,
-                      .object_ref = LUA_NOREF,
-                      .why = *why,
-                      .what = notice->what};
+    mw_telling *self = notice->telling;
+    mw_task *task = notice->task;
+    notice->telling = NULL;
+    notice->task = NULL;
+    *self = (mw_telling){.notice = notice,
+                         .work = lua->work,
+                         .function_ref = LUA_NOREF,
+                         .object_ref = LUA_NOREF,
+                         .why = *why,
+                         .what = notice->what};
+    mw__lua_task_use(task, notice->process);
     task->arg = self;
     task->prepare = prepare;
     task->describe = describe;
@@ -102,9 +116,15 @@ void mw__lua_notice_tell(mw_notice *notice, const mw_error *why) {
         mw__lua_process_urgent(notice->process, &task->run);
     else
         mw__lua_task_cancel(task);
+    (void)provide(notice);
 }
 
 void mw__lua_notice_release(mw_notice *notice) {
-    luaL_unref(notice->process->lua->work, LUA_REGISTRYINDEX, notice->function_ref);
+    mw_lua *lua = notice->process->lua;
+    free(notice->telling);
+    notice->telling = NULL;
+    mw__lua_task_unreserve(lua, notice->task);
+    notice->task = NULL;
+    luaL_unref(lua->work, LUA_REGISTRYINDEX, notice->function_ref);
     notice->function_ref = LUA_NOREF;
 }

@@ -10,6 +10,10 @@ typedef struct mw_notice {
     int function_ref; /* LUA_NOREF: nobody wants to know */
     const void *key;  /* of the object that it is about */
     const char *what; /* for the log */
+
+    /* What the next telling takes, however short memory is then; NULL while it is. */
+    struct mw_telling *telling;
+    mw_task *task;
 } mw_notice;
 
 /* The object is on top of the stack, and `function` the index of the function (0 = none). (longjmp) */

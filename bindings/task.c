@@ -77,11 +77,8 @@ static void to_pool(mw_lua *lua, mw_task *task) {
     lua->spare_count++;
 }
 
-mw_task *mw__lua_task_new(mw_process *process, mw_task *parent) {
+static void enlist(mw_task *task, mw_process *process, mw_task *parent) {
     mw_lua *lua = process->lua;
-    mw_task *task = lua->closing || process->dropping ? NULL : from_pool(lua);
-    if (!task)
-        return NULL;
     task->run.run = task_run;
     task->process = process;
     task->handle_ref = LUA_NOREF;
@@ -98,7 +95,32 @@ mw_task *mw__lua_task_new(mw_process *process, mw_task *parent) {
         lua->tasks->prev = task;
     lua->tasks = task;
     lua->task_count++;
+}
+
+mw_task *mw__lua_task_reserve(mw_lua *lua) {
+    return from_pool(lua);
+}
+
+void mw__lua_task_unreserve(mw_lua *lua, mw_task *task) {
+    if (task)
+        to_pool(lua, task);
+}
+
+bool mw__lua_tasks_start(const mw_process *process) {
+    return !process->lua->closing && !process->dropping;
+}
+
+mw_task *mw__lua_task_new(mw_process *process, mw_task *parent) {
+    mw_task *task = mw__lua_tasks_start(process) ? from_pool(process->lua) : NULL;
+    if (task)
+        enlist(task, process, parent);
     return task;
+}
+
+/* The limits may be others than when it was set aside. */
+void mw__lua_task_use(mw_task *task, mw_process *process) {
+    mw__lua_budget_install(task->co, process->lua);
+    enlist(task, process, NULL);
 }
 
 /* ---- The end */
