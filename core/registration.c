@@ -492,14 +492,17 @@ static void wake_all(mw_registry *registry) {
     }
 }
 
-void mw__registrations_connected(mw_registry *registry, bool resumed) {
-    if (!resumed && any_visible_before(registry)) {
-        uint64_t random = 0;
-        mw_host_random(registry->host, &random, sizeof random);
-        mw_time most = registry->session.info.timeout / 10;
-        most = most > JITTER_MAX ? JITTER_MAX : most;
-        (void)mw_timer_start(registry->host, &registry->registration_jitter, most ? random % most : 0);
-    }
+void mw__registrations_session(mw_registry *registry) {
+    if (!any_visible_before(registry))
+        return;
+    uint64_t random = 0;
+    mw_host_random(registry->host, &random, sizeof random);
+    mw_time most = registry->session.info.timeout / 10;
+    most = most > JITTER_MAX ? JITTER_MAX : most;
+    (void)mw_timer_start(registry->host, &registry->registration_jitter, most ? random % most : 0);
+}
+
+void mw__registrations_connected(mw_registry *registry) {
     wake_all(registry);
     pump(registry);
 }

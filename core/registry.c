@@ -71,7 +71,7 @@ static void on_connected(void *arg, const mw_session_info *info) {
         make_space(registry);
         mw__ops_flush(registry);
         mw__locks_connected(registry);
-        mw__registrations_connected(registry, registry->session.state == MW_RECONNECTED);
+        mw__registrations_connected(registry);
     }
     mw__registry_unref(registry);
 }

@@ -80,7 +80,8 @@ void mw__locks_connected(mw_registry *registry);
 void mw__locks_mark_lost(mw_registry *registry); /* at once: nothing is held any more */
 void mw__locks_report_lost(mw_registry *registry, const mw_error *why);
 void mw__locks_closed(mw_registry *registry, const mw_error *why);
-void mw__registrations_connected(mw_registry *registry, bool resumed);
+void mw__registrations_session(mw_registry *registry); /* a new one, before anybody is told of it */
+void mw__registrations_connected(mw_registry *registry);
 void mw__registrations_lost(mw_registry *registry);
 void mw__registrations_failed(mw_registry *registry, int status, const mw_error *why);
 void mw__registrations_closed(mw_registry *registry);

@@ -225,8 +225,10 @@ void mw__session_opened(mw_registry *registry, const mw_session_info *info) {
     session->info.server = (mw_str){0};
     if (!session->confirmed)
         session->confirmed = mw_host_now(registry->host);
-    if (!resumed)
+    if (!resumed) {
         remember(registry, info->id, info->secret);
+        mw__registrations_session(registry);
+    }
     arm_deadline(registry);
     enter(registry, resumed ? MW_RECONNECTED : MW_CONNECTED, MW_OK, "");
 }

@@ -39,15 +39,7 @@ static void put_up(node *n, mw_registry *registry, size_t i) {
 }
 
 /* All sessions end in the same moment, as after an outage; the nodes come back spread over their jitter. */
-static void many_nodes_come_back_spread(void) {
-    static node nodes[NODES];
-    memset(nodes, 0, sizeof nodes);
-    cluster_open(&space);
-    for (size_t i = 0; i < NODES; i++) {
-        client_open(&space, NULL, &nodes[i].client);
-        put_up(&nodes[i], nodes[i].client.registry, i);
-    }
-    await_times(nodes, NODES, 1);
+static void expect_spread(node nodes[NODES]) {
     for (size_t i = 0; i < NODES; i++)
         CHECK_INT(mw_memory_expire(space.server, mw_registry_session(nodes[i].client.registry)), MW_OK);
     await_times(nodes, NODES, 2);
@@ -58,11 +50,51 @@ static void many_nodes_come_back_spread(void) {
     }
     CHECK(last - first > 300 * MW_MS); /* half of a tenth of 6 s, the session's timeout */
     CHECK(last - first < 700 * MW_MS);
+}
+
+static void open_nodes(node nodes[NODES]) {
+    memset(nodes, 0, NODES * sizeof *nodes);
+    cluster_open(&space);
+    for (size_t i = 0; i < NODES; i++) {
+        client_open(&space, NULL, &nodes[i].client);
+        put_up(&nodes[i], nodes[i].client.registry, i);
+    }
+    await_times(nodes, NODES, 1);
+}
+
+static void close_nodes(node nodes[NODES]) {
     for (size_t i = 0; i < NODES; i++) {
         mw_registration_free(nodes[i].registration);
         client_close(&space, &nodes[i].client);
     }
     cluster_close(&space);
+}
+
+static void many_nodes_come_back_spread(void) {
+    static node nodes[NODES];
+    open_nodes(nodes);
+    expect_spread(nodes);
+    close_nodes(nodes);
+}
+
+static void set_when_connected(void *arg, const mw_connection_event *event) {
+    const node *n = arg;
+    if (event->state == MW_CONNECTED)
+        CHECK_INT(mw_registration_set(n->registration, mw_str_of("new"), NULL), MW_OK);
+}
+
+/* A node that tells its load as soon as it is connected again. */
+static void so_do_those_that_write_when_they_hear_of_it(void) {
+    static node nodes[NODES];
+    mw_listener *listeners[NODES];
+    open_nodes(nodes);
+    for (size_t i = 0; i < NODES; i++)
+        listeners[i] = mw_listen(nodes[i].client.registry, set_when_connected, &nodes[i]);
+    cluster_pass(&space, MW_SECOND);
+    expect_spread(nodes);
+    for (size_t i = 0; i < NODES; i++)
+        mw_unlisten(listeners[i]);
+    close_nodes(nodes);
 }
 
 /* ---- How many writes are on their way? */
@@ -133,6 +165,7 @@ static void many_entries_of_one_node_go_out_in_bounds(void) {
 
 static const spec_case cases[] = {
     {"many nodes come back spread over time", many_nodes_come_back_spread},
+    {"so do those that write when they hear of it", so_do_those_that_write_when_they_hear_of_it},
     {"many entries of one node go out in bounds", many_entries_of_one_node_go_out_in_bounds},
 };
 SPEC_MAIN(cases)
