@@ -2,6 +2,7 @@
 local core = require "moonwatch.core"
 local duration = require "moonwatch.duration"
 local log = require("moonwatch.logger").named "engine"
+local tasks = require "moonwatch.tasks"
 
 local M = { log = log }
 
@@ -57,8 +58,24 @@ function M.connection(options)
     end
 end
 
-local function on_close(told)
-    return setmetatable({}, { __close = told })
+local function on_close(call)
+    return setmetatable({}, { __close = call })
+end
+
+-- Run `body(...)` as a task of its own, which has ended when `tell(status, err)` is called: one that is killed, and its
+-- `<close>` variables, run no line any more.
+local function told(tell, body, ...)
+    local failure
+    local work = core.spawn(body, ...)
+    local last <close> = on_close(function() tell(work.status, failure) end) -- luacheck: ignore 211
+    local child <close> = work
+    local results = table.pack(child:join())
+    failure = not results[1] and results[2]
+    return tasks.results(table.unpack(results, 1, results.n))
+end
+
+local function because(status, failure)
+    return status == "failed" and (": %s"):format(failure) or ""
 end
 
 --- `lead` of mw.elect, with the beginning and the end of each term told.
@@ -66,12 +83,12 @@ function M.term(engine, lead)
     return function(election)
         local token, start = election.token, core.now()
         log.info("elect %s: we lead, with token %d", election.path, token)
-        local told <close> = on_close(function(_, err) -- luacheck: ignore 211
+        return told(function(status, failure)
             local deposed = election.token ~= token and engine.state ~= "closed"
-            local why = not err and "resigned" or deposed and "deposed" or "ended"
-            log.info("elect %s: %s after %s, with token %d", election.path, why, since(start), token)
-        end)
-        return lead(election)
+            local what = status == "done" and "resigned" or deposed and "deposed" or "ended"
+            log.info("elect %s: %s after %s, with token %d%s", election.path, what, since(start), token,
+                because(status, failure))
+        end, lead, election)
     end
 end
 
@@ -80,14 +97,14 @@ function M.guarded(path, body)
     return function(lock)
         local token, start = lock.token, core.now()
         log.debug("guard %s: held, with token %d", path, token)
-        local told <close> = on_close(function() -- luacheck: ignore 211
-            local level, what = "debug", "done"
+        return told(function(status, failure)
+            local level, what = "debug", status
             if not lock.held then
                 level, what = "warn", "lost"
             end
-            log[level]("guard %s: %s after %s, with token %d", path, what, since(start), token)
-        end)
-        return body(lock)
+            log[level]("guard %s: %s after %s, with token %d%s", path, what, since(start), token,
+                because(status, failure))
+        end, body, lock)
     end
 end
 

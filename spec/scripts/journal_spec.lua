@@ -77,6 +77,18 @@ describe("the log of moonwatch run", function()
         line(".*info  engine: elect /leader: ended after [%d.]+m?s, with token 2.*")
     end)
 
+    it("tells the end of a term and of a guard that were killed, and why", function()
+        start([[
+            local function hang() while true do pcall(function() while true do end end) end end
+            mw.elect("/leader", {}, function() print "we lead" mw.sleep "1ms" hang() end)
+            mw.spawn(mw.guard, "/first", {}, hang)
+        ]], "task_budget: 200ms\nlog_level: debug\n")
+        line(".*info  engine: elect /leader: ended after [%d.]+m?s, with token 1: a.lua:1: killed: [^\n]*.*")
+        line(".*debug engine: guard /first: failed after [%d.]+m?s, with token 1: a.lua:1: killed: [^\n]*.*")
+        process.signal "TERM"
+        assert.equal(0, process.code())
+    end)
+
     it("tells when a node is busy, by which measure, and for how long", function()
         start([[
             local burden = 0
