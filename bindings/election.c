@@ -167,6 +167,14 @@ static void lead_late(mw_timer *timer) {
     mw__lua_await_done(&self->await);
 }
 
+static int not_in_time(lua_State *L, const lua_election *owner) {
+    const mw_error *refusal = owner->election ? mw_election_refusal(owner->election) : NULL;
+    mw_error why;
+    (void)mw_fail(&why, MW_ETIMEOUT, "not elected in time%s%s", refusal && refusal->code ? ": " : "",
+                  refusal && refusal->code ? refusal->message : "");
+    return mw__lua_place_failure(L, &owner->place, MW_ETIMEOUT, why.message);
+}
+
 static int lead_finish(lua_State *L, mw_await *await) {
     lead_await *self = (lead_await *)(void *)await;
     lua_election *owner = self->owner;
@@ -180,7 +188,7 @@ static int lead_finish(lua_State *L, mw_await *await) {
     if (owner->token)
         lua_pushinteger(L, owner->token);
     else if (self->timed_out)
-        count = mw__lua_place_failure(L, &owner->place, MW_ETIMEOUT, "not elected in time");
+        count = not_in_time(L, owner);
     else
         count = mw__lua_place_failure(L, &owner->place, owner->status, owner->error.message);
     mw__lua_await_free(await);

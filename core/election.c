@@ -7,8 +7,18 @@
 
 #define LEADER "/leader"
 
+/* What an attempt fails in. */
+#define QUEUEING "no place in the queue could be had"
+#define WRITING "the leader's record could not be written"
+
 /* Between two attempts, and between two terms: who resigns whenever it is elected must not keep the registry busy. */
 #define RETRY_DELAY (100 * MW_MS)
+
+/* ... and at most, where one attempt after the other is refused: nobody tells when what is in the way has gone. */
+#define RETRY_MAX MW_SECOND
+
+/* Before the same refusal is told again; doubled each time. */
+#define WARN_PAUSE (10 * MW_SECOND)
 
 typedef enum term { STANDING, WRITING_RECORD, LEADING, OUT } term;
 
@@ -18,8 +28,11 @@ struct mw_election {
     mw_lock *lock;
     mw_op *writing; /* the record, under way */
     term term;
-    mw_timer again;  /* stand again, after a failed attempt or a resignation */
-    mw_time elected; /* when its last term began */
+    mw_timer again;   /* stand again, after a failed attempt or a resignation */
+    mw_time elected;  /* when its last term began */
+    mw_error refusal; /* of the last attempt that ended; code 0: it was won */
+    mw_time retry;    /* before the next attempt, should this one be refused */
+    mw_time warn_at, warn_pause;
     const mw_election_events *events;
     void *arg;
     mw_str record;
@@ -30,9 +43,9 @@ struct mw_election {
 static void stand(mw_election *election);
 static void write_record(mw_election *election);
 
-static void stand_later(mw_election *election) {
+static void stand_later(mw_election *election, mw_time pause) {
     election->term = STANDING;
-    (void)mw_timer_start(election->registry->host, &election->again, RETRY_DELAY);
+    (void)mw_timer_start(election->registry->host, &election->again, pause);
 }
 
 /* Who stays out holds nobody up. */
@@ -43,16 +56,41 @@ static void stay_out(mw_election *election, const mw_error *why) {
     election->events->failed(election->arg, why);
 }
 
-/* An attempt has failed: again later, unless that would not help. */
-static void fall_back(mw_election *election, int status, const mw_error *why) {
+/* The connection tells of these. */
+static bool of_connection(int status) {
+    return status == MW_ESESSION_LOST || status == MW_EDISCONNECTED || status == MW_ECANCELLED;
+}
+
+/* Each reason once, and the same one at growing pauses: attempts follow one another fast. */
+static void warn(mw_election *election, bool same) {
+    mw_time now = mw_host_now(election->registry->host);
+    if (same && now < election->warn_at)
+        return;
+    election->warn_pause = same ? 2 * election->warn_pause : WARN_PAUSE;
+    election->warn_at = now + election->warn_pause;
+    mw_log(election->registry->host, MW_LOG_WARN, "elect", "%s", election->refusal.message);
+}
+
+static void note_refusal(mw_election *election, int status, const char *what, const mw_error *why) {
+    mw_error before = election->refusal;
+    (void)mw_fail(&election->refusal, status, "%s: %s", what, why->message);
+    bool same = before.code == status && strcmp(before.message, election->refusal.message) == 0;
+    if (!of_connection(status))
+        warn(election, same);
+}
+
+/* An attempt has failed, in doing `what`: again later, unless that would not help. */
+static void fall_back(mw_election *election, int status, const char *what, const mw_error *why) {
     if (status == MW_ECLOSED || status == MW_EDENIED || status == MW_EUNSUPPORTED || status == MW_EINVALID ||
         status == MW_ETOO_LARGE) {
         stay_out(election, why);
         return;
     }
+    note_refusal(election, status, what, why);
     if (mw_lock_held(election->lock))
         (void)mw_lock_release(election->lock, NULL);
-    stand_later(election);
+    stand_later(election, election->retry);
+    election->retry = 2 * election->retry < RETRY_MAX ? 2 * election->retry : RETRY_MAX;
 }
 
 /* Its outcome is of no interest: the guard decides. */
@@ -68,7 +106,7 @@ static void forget_writing(mw_election *election) {
 static void depose(mw_election *election, const mw_error *why) {
     bool led = election->term == LEADING;
     forget_writing(election);
-    stand_later(election);
+    stand_later(election, RETRY_DELAY);
     if (led)
         election->events->deposed(election->arg, why);
 }
@@ -81,13 +119,13 @@ static void on_record(void *arg, const mw_result *result) {
     if (result->status == MW_OK) {
         election->term = LEADING;
         election->elected = mw_host_now(election->registry->host);
+        election->refusal = (mw_error){0};
+        election->retry = RETRY_DELAY;
         election->events->elected(election->arg, mw_lock_token(election->lock));
     } else if (result->status == MW_EEXISTS || result->status == MW_EUNKNOWN) {
         write_record(election); /* a predecessor's, or our own whose reply was lost: replaced */
     } else {
-        mw_log(election->registry->host, MW_LOG_WARN, "elect", "the leader's record could not be written: %s",
-               result->error->message);
-        fall_back(election, result->status, result->error);
+        fall_back(election, result->status, WRITING, result->error);
     }
 }
 
@@ -118,7 +156,7 @@ static void write_record(mw_election *election) {
     election->term = WRITING_RECORD;
     int status = mw_txn(election->registry, steps, 2, &call, &election->writing, &why);
     if (status != MW_OK)
-        fall_back(election, status, &why);
+        fall_back(election, status, WRITING, &why);
 }
 
 /* Applied before the release that follows it, and only while the lock is held. */
@@ -143,9 +181,9 @@ static void on_acquired(void *arg, int status, int64_t token, const mw_error *er
         election->term = WRITING_RECORD;
         int sent = mw_txn(election->registry, steps, 2, &call, &election->writing, &why);
         if (sent != MW_OK)
-            fall_back(election, sent, &why);
+            fall_back(election, sent, WRITING, &why);
     } else {
-        fall_back(election, status, error);
+        fall_back(election, status, QUEUEING, error);
     }
 }
 
@@ -184,6 +222,7 @@ int mw_election_new(mw_registry *registry, mw_str path, mw_str record, const mw_
     election->events = events;
     election->arg = arg;
     election->again.fire = stand_again;
+    election->retry = RETRY_DELAY;
     memcpy(election->bytes, path.data, path.len);
     memcpy(election->bytes + path.len, LEADER, sizeof LEADER - 1);
     election->leader = (mw_str){election->bytes, path.len + sizeof LEADER - 1};
@@ -212,6 +251,10 @@ const mw_lock *mw_election_lock(const mw_election *election) {
 
 bool mw_election_leads(const mw_election *election) {
     return election->term == LEADING && mw_lock_held(election->lock);
+}
+
+const mw_error *mw_election_refusal(const mw_election *election) {
+    return &election->refusal;
 }
 
 int mw_election_resign(mw_election *election, mw_error *err) {

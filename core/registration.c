@@ -50,6 +50,7 @@ struct mw_registration {
     mw_time timeout;
     const mw_registration_events *events;
     void *arg;
+    char *refusal; /* why the last attempt came to nothing, while it is not visible; NULL = it was not refused */
     mw_str path;
     mw_str value;
     char *value_bytes;
@@ -109,11 +110,18 @@ static void stop_watching(mw_registration *reg) {
     mw_timer_stop(reg->registry->host, &reg->patience);
 }
 
+/* NULL: none any more. */
+static void note_refusal(mw_registration *reg, const mw_error *why) {
+    free(reg->refusal);
+    reg->refusal = why ? strdup(why->message) : NULL;
+}
+
 static void release(mw_registration *reg) {
     mw_registry *registry = reg->registry;
     stop_watching(reg);
     mw__list_remove(&reg->turn);
     mw__list_remove(&reg->link);
+    note_refusal(reg, NULL);
     free(reg->value_bytes);
     free(reg);
     mw__registry_unref(registry);
@@ -181,8 +189,9 @@ static void out_of_patience(mw_timer *timer) {
         (void)mw_fail(&why, MW_EEXISTS, "%.*s is there and persistent; delete it or choose another path",
                       MW__SHOWN(reg->path));
     else
-        (void)mw_fail(&why, MW_ETIMEOUT, "%.*s was not registered in time (%s)", MW__SHOWN(reg->path),
-                      mw_state_text(mw_registry_state(reg->registry)));
+        (void)mw_fail(&why, MW_ETIMEOUT, "%.*s was not registered in time (%s)%s%s", MW__SHOWN(reg->path),
+                      mw_state_text(mw_registry_state(reg->registry)), reg->refusal ? ": " : "",
+                      reg->refusal ? reg->refusal : "");
     give_up(reg, why.code, &why);
 }
 
@@ -270,6 +279,8 @@ static void on_looked(void *arg, const mw_result *result) {
     bool found = result->status == MW_OK, known = found || result->status == MW_ENOT_FOUND;
     settle(reg);
     reg->doubtful = !known && passing(reg, result->status);
+    if (reg->doubtful)
+        note_refusal(reg, result->error);
     if (found)
         learn(reg, result->entries[0].revision, &result->entries[0]);
     else if (!reg->doubtful)
@@ -285,6 +296,7 @@ static void on_visible(mw_registration *reg, const mw_written *written) {
     bool tell = reg->wanted && !reg->told;
     learn(reg, written->revision, &entry);
     mw_timer_stop(reg->registry->host, &reg->patience);
+    note_refusal(reg, NULL);
     reg->told = reg->told || tell;
     reg->once = reg->once || tell;
     carry_on(reg);
@@ -304,6 +316,7 @@ static void on_written(void *arg, const mw_result *result) {
             delay_all(reg->registry); /* what it would stand below is ephemeral, and nobody tells when that goes */
         reg->doubtful = reg->doubtful || !not_applied(status);
         reg->dirty = true;
+        note_refusal(reg, status == MW_OK ? NULL : result->error);
         carry_on(reg);
     } else {
         refused(reg, result);

@@ -227,11 +227,16 @@ typedef struct mw_election_events {
     void (*failed)(void *arg, const mw_error *why);  /* cannot stand (denied ...); it stays out */
 } mw_election_events;
 
-/* Stand for election for as long as the handle lives, over session losses: after `lost` it joins the queue again. */
+/* Stand for election for as long as the handle lives, over session losses: after `lost` it joins the queue again. An
+ * attempt that is refused, and may be won later, is repeated after 100 ms, then up to a second, and told in the log: once
+ * for each reason, then at growing pauses. */
 int mw_election_new(mw_registry *, mw_str path, mw_str record, const mw_election_events *events, void *arg,
                     mw_election **ret_election, mw_error *err);
 const mw_lock *mw_election_lock(const mw_election *election); /* for mw_step.lock */
 bool mw_election_leads(const mw_election *election);
+
+/* Why the last attempt that ended came to nothing; code 0 when the last one was won, or none has ended. Never NULL. */
+const mw_error *mw_election_refusal(const mw_election *election);
 
 /* Step down and queue again behind the others, no sooner than 100 ms after the term began; `deposed` is called before
  * it returns. MW_EINVALID when not leading. */
