@@ -235,11 +235,10 @@ static void publish(mwm_store *store, const applied *one, int64_t revision) {
     }
 }
 
-/* A txn of checks alone changes nothing and takes no revision of its own. */
+/* A txn of checks alone changes nothing, and takes a revision of its own as any other. */
 static void commit(progress *run) {
     mwm_store *store = run->txn->store;
-    if (run->count)
-        store->revision++;
+    store->revision++;
     for (size_t i = 0; i < run->count; i++) {
         mwm_state *state = run->done[i].node->state;
         if (run->done[i].deleted)
