@@ -83,7 +83,7 @@ void mw__ops_report_all(mw_registry *registry) {
 static void wait_again(mw_op *op) {
     mw_registry *registry = op->registry;
     mw__list_remove(&op->link);
-    op->sent = false;
+    op->sent = op->short_of_memory = false;
     mw__rows_release(&op->rows);
     mw__link *after = registry->waiting.prev;
     while (after != &registry->waiting && mw_container(after, mw_op, link)->order > op->order)

@@ -1,4 +1,4 @@
-/* Messages of the memory backend that are lost: what was done is found out, and told once. */
+/* Messages and sessions of the memory backend that are lost: what was done is found out, and told once. */
 #include "cluster.h"
 
 #define TIMEOUT (6 * MW_SECOND)
@@ -155,6 +155,23 @@ static void a_lost_goodbye_is_said_again(void) {
     CHECK_INT(counts.sessions, 0);
 }
 
+/* It holds, and stands in the same queue once more: that place goes before the lock becomes free. */
+static void a_session_that_ends_is_granted_nothing(void) {
+    spi_client *a = cluster_client(&on.a), *b = cluster_client(&on.b);
+    static spi_ticket one, two, three;
+    spi_lock(a, &one, "/lock", false);
+    CHECK(spi_await(a, &one.grants, 1));
+    spi_lock(a, &two, "/lock", false);
+    CHECK_INT(members(a, "/lock"), 2);
+    spi_lock(b, &three, "/lock", false);
+    CHECK_INT(members(b, "/lock"), 3);
+    int64_t before = mw_memory_revision(on.server);
+    CHECK_INT(mw_memory_expire(on.server, a->session.id), MW_OK);
+    CHECK(spi_await(b, &three.grants, 1));
+    CHECK_INT(three.ticket.token, before + 1);
+    CHECK_INT(two.grants, 0);
+}
+
 static const spec_case cases[] = {
     {"a lost reply is found out", a_lost_reply_is_found_out},
     {"a lost refusal is found out", a_lost_refusal_is_found_out},
@@ -167,6 +184,7 @@ static const spec_case cases[] = {
     {"a lost release is done again", a_lost_release_is_done_again},
     {"a lost goodbye is said again", a_lost_goodbye_is_said_again},
     {"a ticket withdrawn while away leaves nothing", a_ticket_withdrawn_while_away_leaves_nothing},
+    {"a session that ends is granted nothing", a_session_that_ends_is_granted_nothing},
 };
 
 int main(int argc, char **argv) {
