@@ -1,11 +1,12 @@
 /* `require "moonwatch.edit"` in the executable: line editing on libedit, in the engine's loop, so that tasks, watches
  * and completions go on while somebody types. libedit's own interface is used, not its imitation of readline: it has no
  * globals. */
+#include "edit_history.h"
+#include "edit_keys.h"
+#include "edit_screen.h"
 #include "internal.h"
 #include "lua_modules.h"
 
-#include <histedit.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <uv.h>
-#include <wchar.h>
 
 #define CLASS "moonwatch.Editor"
 #define PROMPT_MAX 256
@@ -23,16 +23,14 @@ typedef struct resizes resizes;
 
 typedef struct editor {
     EditLine *el;
-    History *history;
+    mw__edit_history history;
+    mw__edit_keys keys;
     mw_lua *lua;
     mw_host *host;
-    mw_poll keys;
+    mw_poll input;
     line_reading *reading; /* who waits for the line; NULL = the terminal is not ours */
     int complete;          /* reference of the function that Tab calls */
-    bool at_end;           /* Ctrl-D on an empty line */
-    bool pasting;
     char prompt[PROMPT_MAX];
-    char *history_file;
     resizes *resizes;
 } editor;
 
@@ -56,95 +54,7 @@ static editor *check_editor(lua_State *L, const char *function) {
     return self;
 }
 
-/* ---- Where things are on the screen */
-
-typedef struct place {
-    int columns, row, column;
-} place;
-
-static int screen_width(void) {
-    struct winsize size = {0};
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
-}
-
-static void advance_by(place *at, int width) {
-    if (at->column + width > at->columns) { /* a wide character does not hang over the edge */
-        at->row++;
-        at->column = 0;
-    }
-    at->column += width;
-    if (at->column == at->columns) {
-        at->row++;
-        at->column = 0;
-    }
-}
-
-/* As libedit draws it. */
-static void advance(place *at, const char *text, size_t len) {
-    mbstate_t state = {0};
-    while (len > 0) {
-        wchar_t wide = L'?';
-        size_t used = mbrtowc(&wide, text, len, &state);
-        if (used == 0 || used > len)
-            used = 1;
-        if (wide == L'\n') {
-            at->row++;
-            at->column = 0;
-        } else if (wide == L'\t') {
-            advance_by(at, 8 - at->column % 8);
-        } else {
-            int width = wcwidth(wide);
-            advance_by(at, width >= 0 ? width : 2);
-        }
-        text += used;
-        len -= used;
-    }
-}
-
-/* What is between the marks takes no room. */
-static place after_prompt(const editor *self) {
-    place at = {.columns = screen_width()};
-    bool shown = true;
-    for (const char *part = self->prompt; *part; shown = !shown) {
-        size_t len = strcspn(part, "\1");
-        if (shown)
-            advance(&at, part, len);
-        part += len + (part[len] ? 1 : 0);
-    }
-    return at;
-}
-
-static void put_text(const char *text, size_t len) {
-    while (len > 0) {
-        ssize_t written = write(STDOUT_FILENO, text, len);
-        if (written <= 0)
-            return;
-        text += written;
-        len -= (size_t)written;
-    }
-}
-
-/* To where the prompt begins, which may be rows above the cursor; nothing is left of it. */
-static void clear_line(const editor *self) {
-    place at = after_prompt(self);
-    const LineInfo *line = el_line(self->el);
-    advance(&at, line->buffer, (size_t)(line->cursor - line->buffer));
-    char up[16];
-    put_text(up, at.row > 0 ? (size_t)snprintf(up, sizeof up, "\033[%dA", at.row) : 0);
-    put_text("\r\033[J", 4);
-}
-
-/* Behind all that is typed, wherever the cursor is in it. */
-static void go_behind(const editor *self) {
-    place at = after_prompt(self);
-    const LineInfo *line = el_line(self->el);
-    advance(&at, line->buffer, (size_t)(line->cursor - line->buffer));
-    int row = at.row;
-    advance(&at, line->cursor, (size_t)(line->lastchar - line->cursor));
-    char down[32];
-    put_text(down, at.row > row ? (size_t)snprintf(down, sizeof down, "\033[%dB", at.row - row) : 0);
-    put_text(down, (size_t)snprintf(down, sizeof down, "\033[%dG", at.column + 1));
-}
+/* ---- The size of the terminal */
 
 static void on_resize(uv_signal_t *handle, int number) {
     editor *self = ((resizes *)handle->data)->editor;
@@ -152,7 +62,7 @@ static void on_resize(uv_signal_t *handle, int number) {
     if (!self)
         return;
     if (self->reading)
-        clear_line(self);
+        mw__edit_clear_line(self->el, self->prompt);
     el_resize(self->el);
     if (self->reading)
         (void)el_set(self->el, EL_REFRESH);
@@ -174,26 +84,19 @@ static void listen_for_resizes(editor *self) {
     self->resizes = started;
 }
 
-/* So that a pasted tab is none that was typed. */
-static void ask_for_brackets(bool on) {
-    const char *terminal = getenv("TERM");
-    if (terminal && strcmp(terminal, "dumb") != 0)
-        put_text(on ? "\033[?2004h" : "\033[?2004l", 8);
-}
-
 /* ---- Reading a line */
 
 static char *give_prompt(EditLine *el) {
-    void *self = NULL;
-    (void)el_get(el, EL_CLIENTDATA, &self);
-    return ((editor *)self)->prompt;
+    void *keys = NULL;
+    (void)el_get(el, EL_CLIENTDATA, &keys);
+    return mw_container(keys, editor, keys)->prompt;
 }
 
 /* The terminal goes back to how its owner had it, so that what a line starts prints as usual. */
 static void leave(editor *self) {
-    mw_poll_stop(self->host, &self->keys);
+    mw_poll_stop(self->host, &self->input);
     if (self->reading) {
-        ask_for_brackets(false);
+        mw__edit_ask_for_brackets(false);
         (void)el_set(self->el, EL_UNBUFFERED, 0);
     }
     self->reading = NULL;
@@ -202,7 +105,7 @@ static void leave(editor *self) {
 static void complete_reading(editor *self, const char *line, size_t len, bool interrupted) {
     line_reading *reading = self->reading;
     leave(self);
-    self->at_end = false;
+    self->keys.at_end = false;
     reading->interrupted = interrupted;
     if (line && (reading->line = malloc(len + 1))) {
         memcpy(reading->line, line, len);
@@ -213,7 +116,7 @@ static void complete_reading(editor *self, const char *line, size_t len, bool in
 
 /* One key; libedit gives the whole line when it is complete. */
 static void on_keys(mw_poll *poll, unsigned events) {
-    editor *self = mw_container(poll, editor, keys);
+    editor *self = mw_container(poll, editor, input);
     int count = 0, waiting = 0;
     (void)events;
     if (ioctl(STDIN_FILENO, FIONREAD, &waiting) != 0 || waiting == 0) { /* readable without a byte: a hang-up */
@@ -221,7 +124,7 @@ static void on_keys(mw_poll *poll, unsigned events) {
         return;
     }
     const char *line = el_gets(self->el, &count); /* an empty line gives NULL and -1, which is no error */
-    if (self->at_end)
+    if (self->keys.at_end)
         complete_reading(self, NULL, 0, false);
     else if (line && count > 0 && (line[count - 1] == '\n' || line[count - 1] == '\r'))
         complete_reading(self, line, (size_t)count - 1, false);
@@ -265,9 +168,9 @@ static int editor_read(lua_State *L) {
     size_t len = prompt.len < PROMPT_MAX ? prompt.len : PROMPT_MAX - 1;
     memcpy(self->prompt, prompt.data, len);
     self->prompt[len] = '\0';
-    ask_for_brackets(true);
+    mw__edit_ask_for_brackets(true);
     (void)el_set(self->el, EL_UNBUFFERED, 1);
-    int status = mw_poll_start(self->host, &self->keys, STDIN_FILENO, MW_READABLE);
+    int status = mw_poll_start(self->host, &self->input, STDIN_FILENO, MW_READABLE);
     if (status != MW_OK)
         complete_reading(self, NULL, 0, false);
     return mw__lua_wait(L, mw__lua_process_real(L), &started->await);
@@ -278,9 +181,9 @@ static int editor_interrupt(lua_State *L) {
     editor *self = check_editor(L, "interrupt");
     bool reading = self->reading != NULL;
     if (reading) {
-        self->pasting = false; /* with the signal the terminal has dropped its end */
-        go_behind(self);
-        put_text("^C\r\n", 4);
+        self->keys.pasting = false; /* with the signal the terminal has dropped its end */
+        mw__edit_go_behind(self->el, self->prompt);
+        mw__edit_put("^C\r\n", 4);
         el_reset(self->el);
         complete_reading(self, NULL, 0, true);
     }
@@ -296,15 +199,15 @@ static int editor_print(lua_State *L) {
     mw_str text = mw__lua_check_string(L, 2, "print", "text");
     (void)fflush(stdout);
     if (self->reading)
-        clear_line(self);
+        mw__edit_clear_line(self->el, self->prompt);
     while (text.len > 0) { /* raw mode does not turn \n into \r\n */
         const char *end = memchr(text.data, '\n', text.len);
         size_t len = end ? (size_t)(end - text.data) : text.len;
-        put_text(text.data, len);
-        put_text("\r\n", end ? 2 : 0);
+        mw__edit_put(text.data, len);
+        mw__edit_put("\r\n", end ? 2 : 0);
         text = (mw_str){text.data + len + (end ? 1 : 0), text.len - len - (end ? 1 : 0)};
     }
-    put_text("\r\n", 2);
+    mw__edit_put("\r\n", 2);
     if (self->reading)
         (void)el_set(self->el, EL_REFRESH);
     return 0;
@@ -315,7 +218,7 @@ static int editor_insert(lua_State *L) {
     editor *self = check_editor(L, "insert");
     const char *text = luaL_checkstring(L, 2);
     if (self->reading) {
-        clear_line(self);
+        mw__edit_clear_line(self->el, self->prompt);
         (void)el_insertstr(self->el, text);
         (void)el_set(self->el, EL_REFRESH);
     }
@@ -336,7 +239,7 @@ static int editor_prompt(lua_State *L) {
     editor *self = check_editor(L, "prompt");
     mw_str prompt = mw__lua_check_string(L, 2, "prompt", "text");
     if (self->reading)
-        clear_line(self);
+        mw__edit_clear_line(self->el, self->prompt);
     size_t len = prompt.len < PROMPT_MAX ? prompt.len : PROMPT_MAX - 1;
     memcpy(self->prompt, prompt.data, len);
     self->prompt[len] = '\0';
@@ -345,81 +248,21 @@ static int editor_prompt(lua_State *L) {
     return 0;
 }
 
-/* editor:remember(line): into the history, and behind what its file holds: several shells may write to it. */
+/* editor:remember(line): into the history. */
 static int editor_remember(lua_State *L) {
     editor *self = check_editor(L, "remember");
-    HistEvent event;
-    (void)history(self->history, &event, H_ENTER, luaL_checkstring(L, 2));
-    FILE *file = self->history_file ? fopen(self->history_file, "ae") : NULL;
-    if (!file)
-        return 0;
-    (void)fseek(file, 0, SEEK_END);
-    (void)history(self->history, &event, H_NSAVE_FP, (size_t)0, file); /* the newest, counted from 0 */
-    (void)fclose(file);
+    mw__edit_history_add(&self->history, luaL_checkstring(L, 2));
     return 0;
 }
 
-/* A file that has grown to more than twice what is loaded of it is written anew. */
-static void load_history(editor *self, int size) {
-    HistEvent event;
-    char fresh[PATH_MAX];
-    int lines = history(self->history, &event, H_LOAD, self->history_file);
-    if (lines <= 2 * size || snprintf(fresh, sizeof fresh, "%s.new", self->history_file) >= PATH_MAX)
-        return;
-    if (history(self->history, &event, H_SAVE, fresh) < 0 || rename(fresh, self->history_file) != 0)
-        (void)unlink(fresh);
-}
-
-/* Tab: what to insert may have to be read from the registry, so a task finds it out and inserts it when it is there. */
-static unsigned char on_tab(EditLine *el, int key) {
-    void *data = NULL;
-    (void)el_get(el, EL_CLIENTDATA, &data);
-    editor *self = data;
+/* What to insert may have to be read from the registry, so a task finds it out and inserts it when it is there. */
+static void complete(mw__edit_keys *keys) {
+    const editor *self = mw_container(keys, editor, keys);
     lua_State *L = self->lua->main;
-    (void)key;
-    if (self->pasting) {
-        (void)el_insertstr(el, "\t");
-        return CC_REFRESH;
-    }
     if (self->complete == LUA_NOREF || !lua_checkstack(L, 2))
-        return CC_NORM;
+        return;
     (void)lua_rawgeti(L, LUA_REGISTRYINDEX, self->complete);
     (void)mw_lua_spawn(L, 0, "completion", NULL, NULL, NULL, NULL);
-    return CC_NORM;
-}
-
-/* The terminal brackets what is pasted, which may go over several lines. */
-static unsigned char on_paste(EditLine *el, int key) {
-    void *data = NULL;
-    (void)el_get(el, EL_CLIENTDATA, &data);
-    ((editor *)data)->pasting = true;
-    (void)key;
-    return CC_NORM;
-}
-
-static unsigned char on_pasted(EditLine *el, int key) {
-    void *data = NULL;
-    (void)el_get(el, EL_CLIENTDATA, &data);
-    ((editor *)data)->pasting = false;
-    (void)key;
-    return CC_NORM;
-}
-
-/* Ctrl-D: the end on an empty line, else it deletes. */
-static unsigned char on_end(EditLine *el, int key) {
-    void *data = NULL;
-    const LineInfo *line = el_line(el);
-    (void)key;
-    if (line->lastchar == line->buffer) {
-        (void)el_get(el, EL_CLIENTDATA, &data);
-        ((editor *)data)->at_end = true;
-        return CC_NORM;
-    }
-    if (line->cursor == line->lastchar)
-        return CC_ERROR;
-    (void)el_cursor(el, 1);
-    el_deletestr(el, 1);
-    return CC_REFRESH;
 }
 
 /* ---- Opening and closing */
@@ -437,30 +280,10 @@ static int editor_close(lua_State *L) {
     self->resizes = NULL;
     el_end(self->el);
     self->el = NULL;
-    history_end(self->history);
-    free(self->history_file);
-    self->history_file = NULL;
+    mw__edit_history_close(&self->history);
     luaL_unref(L, LUA_REGISTRYINDEX, self->complete);
     self->complete = LUA_NOREF;
     return 0;
-}
-
-static void bind_keys(editor *self) {
-    (void)el_set(self->el, EL_ADDFN, "moonwatch-complete", "complete Lua names and registry paths", on_tab);
-    (void)el_set(self->el, EL_BIND, "^I", "moonwatch-complete", NULL);
-    (void)el_set(self->el, EL_ADDFN, "moonwatch-end", "leave on an empty line, else delete", on_end);
-    (void)el_set(self->el, EL_ADDFN, "moonwatch-paste", "what follows is pasted", on_paste);
-    (void)el_set(self->el, EL_BIND, "\\e[200~", "moonwatch-paste", NULL);
-    (void)el_set(self->el, EL_ADDFN, "moonwatch-pasted", "and ends", on_pasted);
-    (void)el_set(self->el, EL_BIND, "\\e[201~", "moonwatch-pasted", NULL);
-    (void)el_set(self->el, EL_BIND, "^D", "moonwatch-end", NULL);
-    (void)el_set(self->el, EL_BIND, "^@", "moonwatch-end",
-                 NULL); /* typed while a line still ran: Linux makes it a NUL */
-    (void)el_set(self->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
-    (void)el_set(self->el, EL_BIND, "\\e[A", "ed-prev-history", NULL);
-    (void)el_set(self->el, EL_BIND, "\\e[B", "ed-next-history", NULL);
-    (void)el_set(self->el, EL_BIND, "\\e[1;5C", "em-next-word", NULL);
-    (void)el_set(self->el, EL_BIND, "\\e[1;5D", "ed-prev-word", NULL);
 }
 
 /* edit.open{history = FILE or nil, history_size = N, complete = function or nil} -> editor */
@@ -472,23 +295,20 @@ static int edit_open(lua_State *L) {
     int size = (int)luaL_optinteger(L, -1, 2000);
     (void)lua_getfield(L, 1, "complete");
     editor *self = lua_newuserdatauv(L, sizeof *self, 0);
-    *self = (editor){.complete = LUA_NOREF, .keys = {.ready = on_keys}};
+    *self = (editor){.complete = LUA_NOREF, .keys = {.complete = complete}, .input = {.ready = on_keys}};
     luaL_setmetatable(L, CLASS);
     self->lua = mw__lua_context(L);
     self->host = mw__lua_process_real(L)->host;
-    HistEvent event;
-    if (!(self->history = history_init()) || !(self->el = el_init("moonwatch", stdin, stdout, stderr)))
+    if (mw__edit_history_open(&self->history, file, size) != 0 ||
+        !(self->el = el_init("moonwatch", stdin, stdout, stderr))) {
+        mw__edit_history_close(&self->history);
         return luaL_error(L, "no line editing on this terminal");
-    (void)history(self->history, &event, H_SETSIZE, size);
-    (void)history(self->history, &event, H_SETUNIQUE, 1);
-    if (file && (self->history_file = strdup(file)))
-        load_history(self, size);
-    (void)el_set(self->el, EL_CLIENTDATA, self);
+    }
     (void)el_set(self->el, EL_PROMPT_ESC, give_prompt, '\1');
     (void)el_set(self->el, EL_EDITOR, "emacs");
     (void)el_set(self->el, EL_SIGNAL, 0);
-    (void)el_set(self->el, EL_HIST, history, self->history);
-    bind_keys(self);
+    (void)el_set(self->el, EL_HIST, history, self->history.lines);
+    mw__edit_keys_bind(self->el, &self->keys);
     listen_for_resizes(self);
     if (lua_isfunction(L, -2)) {
         lua_pushvalue(L, -2);
@@ -507,7 +327,7 @@ static int edit_is_terminal(lua_State *L) {
 
 /* edit.width() -> columns of the terminal, as it is now; 80 where there is none */
 static int edit_width(lua_State *L) {
-    lua_pushinteger(L, screen_width());
+    lua_pushinteger(L, mw__edit_screen_width());
     return 1;
 }
 
