@@ -107,6 +107,7 @@ static int process_end_within(lua_State *L) {
 static int process_ignore_stops(lua_State *L) {
     void (*action)(int) = lua_toboolean(L, 1) ? SIG_IGN : SIG_DFL;
     (void)signal(SIGTSTP, action);
+    (void)signal(SIGTTIN, action);
     (void)signal(SIGTTOU, action);
     return 0;
 }

@@ -28,7 +28,7 @@ describe("moonwatch lock", function()
     local code, _, err = p:run { "lock", "--try", "/l", "--", "echo", "never" }
     assert.equal(11, code)
     assert.matches("^moonwatch: [^\n]*moonwatch locks /l[^\n]*\n$", err)
-    assert.equal(11, (p:run { "lock", "--timeout", "50ms", "/l", "--", "echo", "never" }))
+    assert.equal(11, (p:run { "lock", "--timeout", "1s", "/l", "--", "echo", "never" }))
     local waiter = p:start { "lock", "/l", "--", "echo", "mine now" }
     Program.eventually("a waiter", function() return p:ok { "locks" }:find "waiting" end)
     holder.signal "TERM"
@@ -44,6 +44,29 @@ describe("moonwatch lock", function()
     holder.signal "INT"
     assert.equal(9, holder.code())
     assert.equal("in\ncleaned up\n", holder.out())
+  end)
+
+  local function alive(pid) return os.execute(("kill -0 %s 2>/dev/null"):format(pid)) == true end
+
+  it("ends what the command leaves in the background, and says so, before the lock is released", function()
+    local code, out, err = p:run { "lock", "/l", "--", "bash", "-c",
+      'sleep 1000 & echo $!; set -m; sleep 1000 & echo $!; exit 7' } -- the second in a group of its own
+    assert.equal(7, code)
+    for pid in out:gmatch "%d+" do
+      assert.is_false(alive(pid))
+    end
+    assert.equal("moonwatch: /l: what the command has left in the background is ended\n", err)
+  end)
+
+  it("leaves alone what has begun a session of its own, and waits for who goes by himself", function()
+    local code, out, err = p:run { "lock", "/l", "--", "bash", "-c",
+      "setsid sleep 1000 >/dev/null 2>&1 & echo $!; exec > >(sleep 0.1; cat); echo the rest" }
+    local pid = out:match "%d+"
+    assert.equal(0, code)
+    assert.is_true(alive(pid))
+    os.execute("kill " .. pid)
+    assert.matches("the rest\n$", out)
+    assert.equal("", err)
   end)
 
   it("ends a command that is stopped, which gets to clean up first", function()
@@ -68,7 +91,7 @@ describe("moonwatch elect", function()
       "echo leads $MOONWATCH_ELECTION_TOKEN; exec sleep 1000" }
     leader.says "leads"
     assert.equal("node one", p:ok { "get", "/e/leader" })
-    assert.equal(11, (p:run { "elect", "/e", "--timeout", "50ms", "--", "echo", "never" }))
+    assert.equal(11, (p:run { "elect", "/e", "--timeout", "1s", "--", "echo", "never" }))
     local next_one = p:start { "elect", "/e", "--", "sh", "-c", "echo leads; exit 3" }
     leader.signal "TERM"
     assert.equal(143, leader.code())

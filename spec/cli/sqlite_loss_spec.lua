@@ -51,6 +51,18 @@ describe("what a command runs under is lost:", function()
     end)
   end
 
+  it("also who has left the group or the session ends, with all that he has started", function()
+    local holder = hold("1500ms", { "lock", "/l", "--", "bash", "-c",
+      ([[set -m; bash -c '%s' & setsid bash -c '%s' & wait]]):format(stubborn, stubborn) })
+    Program.eventually("both", function() return select(2, holder.out():gsub("grandchild", "")) == 2 end)
+    block()
+    assert.equal(12, holder.code())
+    p:write("release", "")
+    for grandchild in holder.out():gmatch "grandchild (%d+)" do
+      assert.equal("gone\n", seen_by_the_next("lock", "/l", grandchild))
+    end
+  end)
+
   it("who does not go at TERM is killed, also when the command itself has gone", function()
     local holder = hold("1500ms", { "lock", "/l", "--", "bash", "-c",
       ([[trap 'exit 0' TERM; bash -c '%s' & while :; do sleep 0.01; done]]):format(stubborn) })

@@ -26,10 +26,11 @@ end
 local Command = {}
 Command.__index = Command
 
---- Signals to all of its group. Who is stopped goes on with it: nothing but KILL would reach him.
-function Command:signal(name)
-    self.process:kill(signals[name])
-    self.process:kill(signals.CONT)
+--- Signals to all of its group, and to its family; with `session_only` not to those who have begun a session of their
+--- own. Who is stopped goes on with it: nothing but KILL would reach him.
+function Command:signal(name, session_only)
+    self.process:kill(signals[name], session_only)
+    self.process:kill(signals.CONT, session_only)
 end
 
 --- Wait for its end: its exit code, 128 + signal when a signal ended it.
@@ -40,17 +41,34 @@ end
 -- What nobody has reaped so long after a KILL is dead all the same: in a container whose first process reaps none.
 local unreaped = 2
 
---- TERM now and KILL as soon as `late()`, until nobody of the group is left.
+--- TERM now and KILL as soon as `late()`, until nobody of them is left.
 ---@param late fun(): boolean
-function Command:finish(late)
+---@param session_only boolean?
+function Command:finish(late, session_only)
     local over
-    self:signal "TERM"
-    while not self.process:gone() and not (over and core.now() > over) do
-        if not over and late() then
-            self:signal "KILL"
-            over = core.now() + unreaped
+    self:signal("TERM", session_only)
+    while not self.process:gone(session_only) and not (over and core.now() > over) do
+        if over or late() then
+            self:signal("KILL", session_only) -- again and again: some may just have been born
+            over = over or core.now() + unreaped
         end
         core.sleep(0.002)
+    end
+end
+
+-- What goes by itself gets so long: `tee` behind a command writes the rest of what it was given.
+local grace, mercy = 1, 5
+
+--- After the command: end what it has left behind, but for who has begun a session of his own.
+---@param path string
+function Command:sweep(path)
+    local start = core.now()
+    while not self.process:gone(true) and core.now() < start + grace do
+        core.sleep(0.002)
+    end
+    if not self.process:gone(true) then
+        cli.complain("%s: what the command has left in the background is ended", path)
+        self:finish(function() return core.now() > start + grace + mercy end, true)
     end
 end
 
@@ -62,9 +80,10 @@ end
 --- Start it; INT, TERM and HUP that we get are passed on from now on. Ends our command when it cannot be started.
 ---@param words string[]
 ---@param variables table<string, string|integer>
+---@param family boolean?     signals, and its end, are for all that it has started, wherever that has gone
 ---@return moonwatch.Command
-function M.start(words, variables)
-    local process, err = child.spawn(words, environment(variables))
+function M.start(words, variables, family)
+    local process, err = child.spawn(words, environment(variables), family)
     if not process then
         cli.complain("%s; is it installed, and in $PATH?", err)
         client.leave(127)
@@ -82,8 +101,9 @@ function M.run(words, variables)
     local command = M.start(words, variables)
     local code = command:wait()
     command:forget_signals()
-    if command.asked then
-        client.leave(128 + signals[command.asked])
+    local asked = command.asked or command.process:interrupted() and "INT"
+    if asked then
+        client.leave(128 + signals[asked])
     end
     return code
 end

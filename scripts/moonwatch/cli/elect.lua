@@ -5,8 +5,9 @@ local M = {
     summary = "Stand for election, and run a command while leading.",
     description = "The leader's record is readable at PATH/leader. MOONWATCH_ELECTION_PATH, "
         .. "MOONWATCH_ELECTION_TOKEN and MOONWATCH_ELECTION_DEADLINE are in the command's environment. When the "
-        .. "leadership is lost, the command and all that it started are ended before another can lead. Exit code: "
-        .. "the command's; 11 not elected in time; 12 lost.",
+        .. "leadership is lost, the command and all that it started are ended before another can lead. Terminal, "
+        .. "signals and what is left in the background are as with lock. Exit code: the command's; 11 not elected in "
+        .. "time; 12 lost.",
 }
 
 function M.configure(command)

@@ -61,9 +61,12 @@ end
 function M.run(registry, hold, words, prefix)
     local ours = require "moonwatch.process"
     ours.ignore_stops(true)
-    local process = command.start(words, variables_of(registry, hold, prefix))
+    local process = command.start(words, variables_of(registry, hold, prefix), true)
     local watcher = core.spawn_apart(guard, registry, hold, process)
     local code = process:wait()
+    if not hold.ended then
+        process:sweep(hold.path)
+    end
     if hold.ended then
         watcher:join() -- the rest of its group
         process:forget_signals()

@@ -5,9 +5,10 @@ local M = {
     summary = "Run a command while holding a lock.",
     description = "MOONWATCH_LOCK_PATH, MOONWATCH_LOCK_TOKEN (the fencing token) and MOONWATCH_LOCK_DEADLINE "
         .. "(seconds since 1970: until when the lock is ours without another renewal; we renew it while the command "
-        .. "runs) are in its environment. INT and TERM are passed on. When the lock is lost, the command and all "
-        .. "that it started are ended before the lock can be another's. Exit code: the command's; 11 not acquired; "
-        .. "12 lost.",
+        .. "runs) are in its environment. It has the terminal, where there is one; Ctrl-Z does not stop it. INT and "
+        .. "TERM are passed on. When the lock is lost, the command and all that it started are ended before the lock "
+        .. "can be another's. What it leaves in the background is ended before the lock is released, unless that has "
+        .. "begun a session of its own (setsid). Exit code: the command's; 11 not acquired; 12 lost.",
 }
 
 function M.configure(command)
