@@ -328,6 +328,8 @@ void mw__lua_push_entry(lua_State *L, const mw_entry *entry, bool value);
 void mw__lua_registry_methods(lua_State *L, const luaL_Reg *methods);
 
 /* The classes and methods of each file; the module is on top. (longjmp) */
+void mw__lua_backend_open(lua_State *L);
+void mw__lua_connected_open(lua_State *L);
 void mw__lua_operations_open(lua_State *L);
 void mw__lua_txn_open(lua_State *L);
 void mw__lua_subscription_open(lua_State *L);

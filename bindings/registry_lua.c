@@ -221,151 +221,6 @@ static int core_open(lua_State *L) {
     return 1;
 }
 
-/* The table that argument 1, a name or a memory server, means; NULL with `nil, err` pushed. */
-static const mw_backend *find_backend(lua_State *L) {
-    mw_error err;
-    mw_lua_world *world = NULL;
-    mw_str none = {0};
-    const mw_backend *backend = mw__lua_to_server(L, 1, &world);
-    if (!backend && strcmp(luaL_checkstring(L, 1), "memory") == 0)
-        backend = &mw_backend_memory;
-    if (backend)
-        return backend;
-    int status = mw_backend_find(lua_tostring(L, 1), mw__lua_context(L)->config.backends, &backend, &err);
-    if (status == MW_OK)
-        return backend;
-    (void)mw__lua_failure(L, status, err.message, none, lua_tostring(L, 1));
-    return NULL;
-}
-
-/* backend_info(backend): {name=, library=, durable=, distributed=, sessions=, server_version=, schema=}; `schema` is a
- * text or nil. */
-static int core_backend_info(lua_State *L) {
-    const mw_backend *backend = find_backend(L);
-    if (!backend)
-        return 2;
-    lua_createtable(L, 0, 7);
-    lua_pushstring(L, backend->name);
-    lua_setfield(L, -2, "name");
-    lua_pushstring(L, backend->library);
-    lua_setfield(L, -2, "library");
-    lua_pushboolean(L, (backend->caps & MW_CAP_DURABLE) != 0);
-    lua_setfield(L, -2, "durable");
-    lua_pushboolean(L, (backend->caps & MW_CAP_DISTRIBUTED) != 0);
-    lua_setfield(L, -2, "distributed");
-    lua_pushboolean(L, (backend->caps & MW_CAP_SESSIONS) != 0);
-    lua_setfield(L, -2, "sessions");
-    lua_pushboolean(L, (backend->caps & MW_CAP_VERSION) != 0);
-    lua_setfield(L, -2, "server_version");
-    char *schema = backend->schema ? backend->schema() : NULL;
-    lua_pushstring(L, schema);
-    free(schema);
-    lua_setfield(L, -2, "schema");
-    return 1;
-}
-
-/* options_of(backend): what it takes, as a list of {key=, kind=, initial=, required=, help=}; nil, err. */
-static int core_options_of(lua_State *L) {
-    const mw_backend *backend = find_backend(L);
-    if (!backend)
-        return 2;
-    lua_newtable(L);
-    for (const mw_requirement *one = backend->options; one->key; one++) {
-        lua_createtable(L, 0, 5);
-        lua_pushstring(L, one->key);
-        lua_setfield(L, -2, "key");
-        lua_pushstring(L, one->kind);
-        lua_setfield(L, -2, "kind");
-        lua_pushstring(L, one->initial);
-        lua_setfield(L, -2, "initial");
-        lua_pushboolean(L, one->required);
-        lua_setfield(L, -2, "required");
-        lua_pushstring(L, one->help);
-        lua_setfield(L, -2, "help");
-        lua_rawseti(L, -2, one - backend->options + 1);
-    }
-    return 1;
-}
-
-/* ---- Waiting until connected */
-
-typedef struct connect_await {
-    mw_await await;
-    mw_lua_registry *registry; /* counted */
-    mw_listener *listener;
-    mw_timer timer;
-    int status;
-    char reason[256];
-} connect_await;
-
-static void connect_release(mw_await *await) {
-    connect_await *self = (connect_await *)(void *)await;
-    mw_unlisten(self->listener);
-    mw_timer_stop(self->registry->process->host, &self->timer);
-    mw__lua_registry_unref(self->registry);
-}
-
-static void connect_heard(void *arg, const mw_connection_event *event) {
-    connect_await *self = arg;
-    if (*event->reason)
-        (void)snprintf(self->reason, sizeof self->reason, "%s", event->reason);
-    bool connected = event->state == MW_CONNECTED || event->state == MW_RECONNECTED;
-    if (self->await.done || (!connected && event->state != MW_CLOSED))
-        return;
-    self->status = connected ? MW_OK : event->status ? event->status : MW_ECLOSED;
-    mw__lua_await_done(&self->await);
-}
-
-static void connect_late(mw_timer *timer) {
-    connect_await *self = mw_container(timer, connect_await, timer);
-    if (self->await.done)
-        return;
-    self->status = MW_ETIMEOUT;
-    mw__lua_await_done(&self->await);
-}
-
-static int connect_finish(lua_State *L, mw_await *await) {
-    connect_await *self = (connect_await *)(void *)await;
-    mw_str none = {0};
-    char text[320];
-    if (self->status == MW_OK) {
-        lua_pushboolean(L, 1);
-        mw__lua_await_free(await);
-        return 1;
-    }
-    const char *what = self->status == MW_ETIMEOUT ? "not connected in time" : "";
-    if (!self->reason[0] && !*what)
-        what = "the registry was closed";
-    (void)snprintf(text, sizeof text, "%s%s%s", what, *what && self->reason[0] ? ": " : "", self->reason);
-    int count = mw__lua_failure(L, self->status, text, none, self->registry->backend);
-    mw__lua_await_free(await);
-    return count;
-}
-
-/* connected(registry, timeout): true, or nil, err */
-static int core_connected(lua_State *L) {
-    mw_lua_registry *registry = mw__lua_check_registry(L, "open");
-    mw_time timeout = mw__lua_check_duration(L, 2, "open", "wait");
-    if (!registry->registry)
-        return mw__lua_closed(L, "open");
-    mw__lua_must_be_able_to_wait(L, "open");
-    connect_await *self = mw__lua_await_new(registry->lua, sizeof *self, connect_finish, mw__lua_await_free);
-    if (!self)
-        return luaL_error(L, "not enough memory");
-    self->await.release = connect_release;
-    self->registry = registry;
-    self->timer.fire = connect_late;
-    registry->refs++;
-    self->listener = mw_listen(registry->registry, connect_heard, self);
-    if (!self->listener) {
-        mw__lua_await_free(&self->await);
-        return luaL_error(L, "not enough memory");
-    }
-    if (timeout != MW_FOREVER)
-        (void)mw_timer_start(registry->process->host, &self->timer, timeout);
-    return mw__lua_wait(L, registry->process, &self->await);
-}
-
 /* ---- Closing */
 
 typedef struct close_await {
@@ -537,13 +392,11 @@ void mw__lua_registry_open(lua_State *L) {
         {"stats", registry_stats},     {"handles", registry_handles}, {NULL, NULL}};
     static const luaL_Reg meta[] = {
         {"__gc", registry_gc}, {"__close", registry_scope_end}, {"__tostring", registry_tostring}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"open", core_open},
-                                         {"options_of", core_options_of},
-                                         {"backend_info", core_backend_info},
-                                         {"connected", core_connected},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", core_open}, {NULL, NULL}};
     mw__lua_class(L, MW_CLASS_REGISTRY, methods, meta, NULL);
     luaL_setfuncs(L, functions, 0);
+    mw__lua_backend_open(L);
+    mw__lua_connected_open(L);
     mw__lua_operations_open(L);
     mw__lua_txn_open(L);
     mw__lua_subscription_open(L);

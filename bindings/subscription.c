@@ -1,44 +1,14 @@
-/* Subscriptions: events become tasks of a reaction, in order per path, or are iterated. */
-#include "internal.h"
-#include "lanes.h"
+/* Subscriptions: their life, and those who iterate over their events. */
+#include "subscription.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Reactions of one subscription that run at once; events for more paths wait. */
-#define RUNNING_MAX 1024
-/* Events started per turn of the loop. */
-#define BATCH 64
-/* A reaction that has set itself off so many times in a row is worth a line in the log. */
-#define ECHOES 100
 #define DEFAULT_LIMIT 10000
 
-typedef enum overlap { OVERLAP_QUEUE, OVERLAP_LATEST, OVERLAP_CANCEL } overlap;
+typedef mw_lua_subscription subscription;
 
-typedef struct mw_lua_subscription {
-    mw_member member;
-    mw_subscription *subscription; /* NULL once closed */
-    mw_lua *lua;
-    mw_process *process;
-    mw_runnable run;
-    mw_lanes lanes;
-    overlap overlap;
-    size_t limit;
-    size_t running;
-    bool synced, closed;
-    int failure;
-    char *failure_text;
-    int reaction_ref, self_ref;
-    mw_await *waiters; /* for the next event */
-    mw_await *sync_waiters;
-    uint64_t echo_hash;
-    size_t echoes;
-    bool echo;
-    size_t refs;
-} subscription;
-
-static void unref(subscription *sub) {
+void mw__lua_subscription_unref(subscription *sub) {
     if (--sub->refs)
         return;
     mw__lua_lanes_clear(&sub->lanes);
@@ -102,7 +72,7 @@ static void set_str(lua_State *L, const char *name, mw_str text) {
     lua_setfield(L, -2, name);
 }
 
-static void push_event(lua_State *L, const mw_event *event) {
+void mw__lua_push_event(lua_State *L, const mw_event *event) {
     lua_createtable(L, 0, 8);
     lua_pushstring(L, mw_event_text(event->kind));
     lua_setfield(L, -2, "type");
@@ -119,178 +89,12 @@ static void push_event(lua_State *L, const mw_event *event) {
         set_integer(L, "owner", (lua_Integer)event->entry.owner);
 }
 
-/* ---- Reactions */
+/* ---- What the core tells */
 
-static int prepare_reaction(lua_State *L, mw_task *task) {
-    const mw_note *note = task->arg;
-    const subscription *sub = note->owner;
-    (void)lua_rawgeti(L, LUA_REGISTRYINDEX, sub->reaction_ref);
-    push_event(L, &note->event);
-    return 1;
-}
-
-static void describe_reaction(const mw_task *task, char *text, size_t size) {
-    const mw_note *note = task->arg;
-    (void)snprintf(text, size, "reaction to %s %.*s", mw_event_text(note->event.kind),
-                   (int)(note->event.entry.path.len < 200 ? note->event.entry.path.len : 200),
-                   note->event.entry.path.data);
-}
-
-static void reaction_ended(mw_task *task) {
-    mw_note *note = task->arg;
-    subscription *sub = note->owner;
-    mw_lane *lane = note->lane;
-    sub->running--;
-    if (note->ended)
-        *note->ended = true;
-    if (lane) {
-        lane->running = NULL;
-        if (lane->first)
-            mw__lua_lane_wait(&sub->lanes, lane);
-        else
-            mw__lua_lane_free(&sub->lanes, lane);
-    }
-    if (!sub->closed && (sub->lanes.wait_first || sub->lanes.first || sub->lanes.synced))
-        mw__lua_process_ready(sub->process, &sub->run);
-    free(note);
-    unref(sub);
-}
-
-/* The running reaction has written what it reacts to. */
-void mw__lua_note_echo(mw_task *task, mw_str path) {
-    if (!task || task->ended != reaction_ended)
-        return;
-    const mw_note *note = task->arg;
-    subscription *sub = note->owner;
-    if (!mw_str_equal(note->event.entry.path, path))
-        return;
-    sub->echo = true;
-    sub->echo_hash = mw__lua_path_hash(path);
-}
-
-static void notice_echo(subscription *sub, const mw_note *note) {
-    if (!sub->echo && !sub->echoes)
-        return;
-    if (mw__lua_path_hash(note->event.entry.path) != sub->echo_hash)
-        return;
-    sub->echoes = sub->echo ? sub->echoes + 1 : 0;
-    sub->echo = false;
-    if (sub->echoes == ECHOES || (sub->echoes && sub->echoes % 10000 == 0))
-        mw_log(sub->process->host, MW_LOG_WARN, "lua",
-               "the reaction to %.*s writes what it reacts to, and has set itself off %zu times in a row",
-               (int)(note->event.entry.path.len < 200 ? note->event.entry.path.len : 200), note->event.entry.path.data,
-               sub->echoes);
-}
-
-/* Whether the reaction goes on: then it has to have a lane. The note is the task's from here on. */
-static mw_task *start_reaction(subscription *sub, mw_note *note, mw_lane *lane) {
-    bool ended = false;
-    notice_echo(sub, note);
-    mw_task *task = mw__lua_task_new(sub->process, NULL);
-    if (!task) {
-        mw_log(sub->process->host, MW_LOG_ERROR, "lua", "a reaction to %.*s could not start: %s",
-               (int)(note->event.entry.path.len < 200 ? note->event.entry.path.len : 200), note->event.entry.path.data,
-               sub->lua->closing ? "the engine is closing" : "no memory");
-        free(note);
-        return NULL;
-    }
-    note->owner = sub;
-    note->lane = lane;
-    note->ended = &ended;
-    task->arg = note;
-    task->prepare = prepare_reaction;
-    task->describe = describe_reaction;
-    task->ended = reaction_ended;
-    sub->refs++;
-    sub->running++;
-    if (lane)
-        lane->running = task;
-    mw__lua_task_start(task);
-    if (ended)
-        return NULL;
-    note->ended = NULL;
-    return task;
-}
-
-static void set_synced(subscription *sub) {
+void mw__lua_subscription_synced(subscription *sub) {
     sub->synced = true;
     wake(&sub->sync_waiters);
 }
-
-/* A note from the front of the queue. */
-static void dispatch(subscription *sub, mw_note *note) {
-    mw_lanes *lanes = &sub->lanes;
-    if (note->event.kind == MW_SYNCED) {
-        if (lanes->wait_first && !lanes->synced) {
-            lanes->synced = note;
-            return;
-        }
-        set_synced(sub);
-    }
-    mw_lane *lane = mw__lua_lane_find(lanes, note->event.entry.path);
-    if (!lane && sub->running < RUNNING_MAX) {
-        mw_note *held = note;
-        mw_task *task = start_reaction(sub, note, NULL);
-        if (!task)
-            return;
-        lane = mw__lua_lane_new(lanes, held->event.entry.path);
-        if (lane) {
-            lane->running = task;
-            held->lane = lane;
-        }
-        return;
-    }
-    if (!lane && !(lane = mw__lua_lane_new(lanes, note->event.entry.path))) {
-        mw__lua_lanes_push(lanes, note); /* no memory: later */
-        return;
-    }
-    mw__lua_lane_push(lanes, lane, note, sub->overlap != OVERLAP_QUEUE || mw__lua_lanes_full(lanes, sub->limit));
-    if (!lane->running)
-        mw__lua_lane_wait(lanes, lane);
-    else if (sub->overlap == OVERLAP_CANCEL)
-        mw__lua_task_cancel(lane->running);
-}
-
-/* The next of a lane that waits. */
-static void dispatch_lane(subscription *sub, mw_lane *lane) {
-    mw_note *note = mw__lua_lane_shift(&sub->lanes, lane);
-    if (note)
-        (void)start_reaction(sub, note, lane);
-    else
-        mw__lua_lane_free(&sub->lanes, lane);
-}
-
-static bool has_work(const subscription *sub) {
-    const mw_lanes *lanes = &sub->lanes;
-    return !sub->closed &&
-           (lanes->first || (lanes->wait_first && sub->running < RUNNING_MAX) || (lanes->synced && !lanes->wait_first));
-}
-
-static void run_reactions(mw_runnable *run) {
-    subscription *sub = mw_container(run, subscription, run);
-    mw_lanes *lanes = &sub->lanes;
-    sub->refs++; /* a reaction may close it */
-    for (int i = 0; i < BATCH && has_work(sub); i++) {
-        if (i > 0) /* the scheduler has done it for the first */
-            mw__lua_process_check(sub->process);
-        if (sub->closed)
-            break;
-        if (lanes->wait_first && sub->running < RUNNING_MAX) {
-            dispatch_lane(sub, mw__lua_lanes_next_waiting(lanes));
-        } else if (lanes->synced && !lanes->wait_first) {
-            mw_note *synced = lanes->synced;
-            lanes->synced = NULL;
-            dispatch(sub, synced);
-        } else {
-            dispatch(sub, mw__lua_lanes_shift(lanes));
-        }
-    }
-    if (has_work(sub))
-        mw__lua_process_ready(sub->process, &sub->run);
-    unref(sub);
-}
-
-/* ---- What the core tells */
 
 static void on_event(void *arg, const mw_event *event) {
     subscription *sub = arg;
@@ -308,7 +112,7 @@ static void on_event(void *arg, const mw_event *event) {
         return;
     }
     if (event->kind == MW_SYNCED)
-        set_synced(sub);
+        mw__lua_subscription_synced(sub);
     wake_one(sub);
 }
 
@@ -368,7 +172,7 @@ static subscription *new_subscription(lua_State *L, mw_lua_registry *registry, c
     }
     sub->lua = registry->lua;
     sub->process = registry->process;
-    sub->run.run = run_reactions;
+    sub->run.run = mw__lua_reactions_run;
     sub->overlap = (overlap)chosen->overlap;
     sub->limit = (size_t)chosen->limit;
     sub->reaction_ref = sub->self_ref = LUA_NOREF;
@@ -426,7 +230,7 @@ static int subscription_gc(lua_State *L) {
         return 0;
     close_subscription(sub);
     luaL_unref(L, LUA_REGISTRYINDEX, sub->reaction_ref);
-    unref(sub);
+    mw__lua_subscription_unref(sub);
     *box = NULL;
     return 0;
 }
@@ -440,7 +244,7 @@ typedef struct sub_await {
 } sub_await;
 
 static void sub_release(mw_await *await) {
-    unref(((sub_await *)(void *)await)->sub);
+    mw__lua_subscription_unref(((sub_await *)(void *)await)->sub);
 }
 
 static void sub_drop(mw_await *await) {
@@ -498,7 +302,7 @@ static mw_note *take(subscription *sub) {
 
 /* The note is anchored while it becomes a table. */
 static void push_note(lua_State *L, mw_note *note) {
-    push_event(L, &note->event);
+    mw__lua_push_event(L, &note->event);
     free(note);
 }
 
