@@ -265,14 +265,18 @@ static void set_flag(void *arg) {
     *(bool *)arg = true;
 }
 
-static void release(mw_lua *lua) {
-    while (lua->awaits)
-        mw__lua_await_free(lua->awaits);
+static void free_spare_tasks(mw_lua *lua) {
     for (mw_task *task = lua->spare, *next; task; task = next) {
         next = task->next;
         free(task);
     }
     lua->spare = NULL;
+}
+
+static void release(mw_lua *lua) {
+    while (lua->awaits)
+        mw__lua_await_free(lua->awaits);
+    free_spare_tasks(lua);
     mw__lua_servers_free(&lua->servers);
     if (!lua->real.host)
         return;
@@ -287,8 +291,10 @@ static void release(mw_lua *lua) {
 static int context_gc(lua_State *L) {
     mw_lua *lua = lua_touserdata(L, 1);
     mw__lua_memory_unwatch(L, lua);
-    if (mw__lua_forked(lua) || lua->looping)
+    if (mw__lua_forked(lua) || lua->looping) {
+        free_spare_tasks(lua); /* what finalizers have given back goes with the state */
         return 0;
+    }
     if (!lua->closed && !lua->closing) {
         bool done = false, alive = true;
         mw_lua_close(lua, LAST_PATIENCE, set_flag, &done);
