@@ -2,6 +2,8 @@
  * are. */
 #include "txn.h"
 
+#include <stdlib.h>
+
 mw_session_id zk_wanted_owner(const zk_op *op, const mw_write *write) {
     return write->ephemeral ? op->conn->session.id : 0;
 }
@@ -67,6 +69,31 @@ static void parent_looked(int rc, const struct Stat *stat, const void *data) {
     }
 }
 
+void zk_absence_anew(zk_step *step) {
+    free(step->absent);
+    step->absent = NULL;
+    step->below = false;
+    step->look = ZK_UNSEEN;
+}
+
+/* Nothing is below an ephemeral, as long as it stands: its version guards that, with the window of a put. */
+static void ephemeral_looked(int rc, const struct Stat *stat, const void *data) {
+    zk_step *step = (zk_step *)data;
+    zk_op *op = step->op;
+    char parent[ZK_PATH_MAX];
+    zk_heard(op->conn, rc);
+    note_look(op, rc);
+    (void)zk_parent(step->absent ? step->absent : step->path, parent);
+    zk_absence_anew(step);
+    if (rc == ZOK && zk_owner(stat) != 0)
+        step->absent = strdup(parent);
+    if (step->absent) {
+        step->look = ZK_PRESENT;
+        step->seen = *stat;
+    }
+    looked_enough(op);
+}
+
 static void look(zk_step *step, const char *path, stat_completion_t done) {
     zk_op *op = step->op;
     int rc = zk_send_exists(op->conn, path, false, done, step);
@@ -123,6 +150,8 @@ void zk_look_around(zk_op *op) {
         const mw_write *write = &op->request->writes[i];
         zk_step *step = &txn->steps[i];
         bool recalled = write->kind == MW_PUT && recall(step, write);
+        if (step->below && zk_parent(step->absent ? step->absent : step->path, parent))
+            look(step, parent, ephemeral_looked);
         if ((write->kind == MW_PUT && !recalled) || guards_own(step, write))
             look(step, step->path, looked);
         if (!recalled && (write->kind == MW_PUT || write->kind == MW_CREATE) && zk_parent(step->path, parent) &&

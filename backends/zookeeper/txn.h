@@ -14,8 +14,9 @@ typedef struct zk_step {
     zk_op *op;
     zk_key key;   /* in conn->writing */
     char *path;   /* on the server */
-    char *absent; /* CHECK ABSENT: the path tried; an ancestor when the parent is missing */
-    zk_look look; /* PUT: what was there */
+    char *absent; /* CHECK ABSENT: the path tried; an ancestor when the parent is missing; the ephemeral above it */
+    bool below;   /* CHECK ABSENT: the parent of the path tried is an ephemeral, as the server said */
+    zk_look look; /* PUT: what was there. CHECK ABSENT: PRESENT = `absent` is an ephemeral, so nothing is below it */
     struct Stat seen;
     int64_t created;  /* DELETE: of the incarnation that it is meant for; 0 = any */
     int first, count; /* its operations in the multi */
@@ -50,6 +51,7 @@ struct zk_txn {
 
 /* look.c: ask what must be known; txn->looking counts the answers to come, txn->blocked means that it is too early. */
 void zk_look_around(zk_op *op);
+void zk_absence_anew(zk_step *step); /* what is known about a path that must be absent holds no longer */
 mw_session_id zk_wanted_owner(const zk_op *op, const mw_write *write);
 
 /* Report success: `revision` is the transaction's zxid. */

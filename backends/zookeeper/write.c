@@ -128,10 +128,15 @@ static void add_set(zk_op *op, zk_step *step, const mw_write *write, int version
                     (int)write->value.len, version, &step->stat);
 }
 
-/* ZooKeeper has no check for absence: what can be created is absent, and is deleted again in the same transaction. */
+/* ZooKeeper has no check for absence: what can be created is absent, and is deleted again in the same transaction.
+ * Below an ephemeral nothing can be created, nor be. */
 static void add_absence(zk_op *op, zk_step *step) {
     zk_txn *txn = op->txn;
     const char *path = step->absent ? step->absent : step->path;
+    if (step->look == ZK_PRESENT) {
+        zoo_check_op_init(&txn->ops[txn->op_count++], path, step->seen.version);
+        return;
+    }
     zoo_create_op_init(&txn->ops[txn->op_count++], path, "", 0, op->conn->options.acl, ZOO_PERSISTENT, NULL, 0);
     zoo_delete_op_init(&txn->ops[txn->op_count++], path, 0);
 }
@@ -274,14 +279,25 @@ static void try_again(zk_op *op) {
     zk_drain(op->conn);
 }
 
-/* The parent of what must be absent is missing: so is what must be absent, as long as the parent is. */
-static bool absence_one_up(zk_step *step) {
+/* The parent of what must be absent is missing: so is what must be absent, as long as the parent is. A step upward is
+ * no repetition. */
+static bool absence_one_up(zk_op *op, zk_step *step) {
     char parent[ZK_PATH_MAX];
     if (!zk_parent(step->absent ? step->absent : step->path, parent) || !parent[1])
         return false;
     free(step->absent);
     step->absent = strdup(parent);
+    op->txn->attempts--;
     return step->absent != NULL;
+}
+
+static bool another_absence(zk_op *op, zk_step *step, int rc) {
+    if (step->look == ZK_PRESENT) { /* the ephemeral above it changed, or is gone */
+        zk_absence_anew(step);
+        return rc == ZNONODE || rc == ZBADVERSION;
+    }
+    step->below = rc == ZNOCHILDRENFOREPHEMERALS;
+    return step->below || (rc == ZNONODE && absence_one_up(op, step));
 }
 
 static bool worth_another_try(zk_op *op, size_t index, int rc) {
@@ -289,16 +305,15 @@ static bool worth_another_try(zk_op *op, size_t index, int rc) {
     zk_step *step = &op->txn->steps[index];
     if (op->txn->attempts >= ATTEMPTS || op->conn->phase != ZK_UP)
         return false;
-    if (write->kind == MW_CHECK && write->version == MW_VERSION_ABSENT && rc == ZNONODE)
-        return absence_one_up(step);
+    if (write->kind == MW_CHECK && write->version == MW_VERSION_ABSENT)
+        return another_absence(op, step, rc);
     if (rc == ZNONODE && (write->kind == MW_CREATE || (write->kind == MW_PUT && step->look == ZK_ABSENT))) {
         char parent[ZK_PATH_MAX];
         if (zk_parent(step->path, parent))
             zk_parent_forget(op->conn, parent);
-        for (size_t i = 0; i < op->txn->count; i++) {
-            free(op->txn->steps[i].absent);
-            op->txn->steps[i].absent = NULL;
-        }
+        for (size_t i = 0; i < op->txn->count; i++)
+            if (op->txn->steps[i].absent)
+                zk_absence_anew(&op->txn->steps[i]);
         return true;
     }
     return write->kind == MW_PUT && (rc == ZBADVERSION || rc == ZNONODE || rc == ZNODEEXISTS);

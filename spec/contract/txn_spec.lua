@@ -90,6 +90,21 @@ describe("txn", function()
       end)
     end
 
+    it("of absence passes below what is absent, however deep", function()
+      expect.ok(client:txn():check("/1/2/3/4/5/6/7/8/9/10/11/12", { absent = true }):put("/out", "v"):commit())
+      expect.failure("not_found", client:get("/1", { fresh = true }))
+    end)
+
+    it("of absence passes below an ephemeral, whose ever it is", function()
+      expect.ok(client:create("/e", "1", { ephemeral = true }))
+      expect.ok(other:create("/theirs", "1", { ephemeral = true }))
+      expect.ok(client:txn():check("/e/x", { absent = true }):set("/e", "2"):commit())
+      expect.ok(client:txn():check("/theirs/x/y", { absent = true }):check("/e/x/y/z", { absent = true })
+        :put("/out", "v"):commit())
+      expect.ok(client:get("/out"))
+      assert.equal(1, expect.ok(client:get("/e")).version)
+    end)
+
     it("speaks of the state before the txn", function()
       expect.ok(client:txn():check("/b", { absent = true }):create("/b"):commit())
       expect.ok(client:txn():check("/a", { version = 1 }):set("/a", "3"):commit())
