@@ -177,11 +177,21 @@ static void ender_end(ender *e, int status) {
     ender_free(e);
 }
 
-/* The server says "expired" to a wrong secret, too. Its first mark tells whether the session lives. */
 static void looked(int rc, const struct Stat *stat, const void *data) {
     ender *e = (ender *)data;
     zk_heard(e->conn, rc);
     ender_end(e, rc == ZOK ? MW_EDENIED : rc == ZNONODE ? MW_OK : MW_EDISCONNECTED);
+}
+
+/* The server says "expired" to a wrong secret, too. Its first mark tells whether the session lives; only a connection
+ * that is up can look for it. */
+static bool look_for_mark(ender *e) {
+    char mark[ZK_PATH_MAX];
+    if (e->conn->phase != ZK_UP)
+        return false;
+    zk_mark_path(e->conn, (mw_session_id)e->client.client_id, 0, mark);
+    (void)zk_send_sync(e->conn);
+    return zk_send_exists(e->conn, mark, false, looked, e) == ZOK;
 }
 
 static void end_aside(zk_thread *thread) {
@@ -194,14 +204,8 @@ static void ended(zk_thread *thread) {
     mw_conn *conn = e->conn;
     e->aside = false;
     zk_kick(conn);
-    if (e->status != MW_ESESSION_LOST || conn->phase != ZK_UP) {
-        ender_end(e, e->status == MW_ESESSION_LOST ? MW_OK : e->status);
-        return;
-    }
-    char mark[ZK_PATH_MAX];
-    zk_mark_path(conn, (mw_session_id)e->client.client_id, 0, mark);
-    if (zk_send_exists(conn, mark, false, looked, e) != ZOK)
-        ender_end(e, MW_EDISCONNECTED);
+    if (e->status != MW_ESESSION_LOST || !look_for_mark(e))
+        ender_end(e, e->status == MW_ESESSION_LOST ? MW_EDISCONNECTED : e->status);
 }
 
 static void ender_discard(zk_thread *thread) {
