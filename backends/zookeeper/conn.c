@@ -28,8 +28,8 @@ int zk_open(const mw_backend *backend, const mw_conn_config *config, mw_conn **r
     conn->host = config->host;
     conn->events = config->events;
     conn->events_arg = config->events_arg;
-    zk_list *const lists[] = {&conn->pending, &conn->sent, &conn->lost,  &conn->refusals, &conn->holds,
-                              &conn->feeds,   &conn->todo, &conn->walks, &conn->enders};
+    zk_list *const lists[] = {&conn->pending, &conn->sent,  &conn->lost, &conn->refusals, &conn->open,
+                              &conn->holds,   &conn->feeds, &conn->todo, &conn->walks,    &conn->enders};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         zk_list_init(lists[i]);
     if (zk_names_numeric(conn->options.servers))

@@ -111,6 +111,21 @@ bool zk_written_before(const zk_op *op, const char *path) {
     return false;
 }
 
+static bool is_below(const char *path, const char *top, size_t len) {
+    return !top[1] || (strncmp(path, top, len) == 0 && (!path[len] || path[len] == '/'));
+}
+
+bool zk_open_below(const mw_conn *conn, const char *path) {
+    size_t len = strlen(path);
+    for (zk_link *link = zk_list_first(&conn->open); link; link = zk_list_next(&conn->open, link)) {
+        const zk_txn *txn = mw_container(link, zk_txn, open);
+        for (size_t i = 0; i < txn->count; i++)
+            if (is_below(txn->steps[i].path, path, len))
+                return true;
+    }
+    return false;
+}
+
 static bool must_wait(const zk_op *op) {
     for (size_t i = 0; i < op->txn->count; i++)
         if (op->request->writes[i].kind == MW_PUT && zk_written_before(op, op->txn->steps[i].path))

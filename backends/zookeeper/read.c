@@ -24,7 +24,7 @@ void zk_pending_first(zk_op *op) {
 void zk_op_release(zk_op *op) {
     if (op->request || op->in || op->waiting > 0)
         return;
-    zk_txn_free(op->txn);
+    zk_txn_free(op);
     zk_walk_free(op->walk);
     zk_inquiry_free(op->inquiry);
     free(op);
@@ -109,12 +109,13 @@ bool zk_cancel(mw_conn *conn, mw_request *request) {
 
 static bool is_ready(zk_op *op) {
     char path[ZK_PATH_MAX];
-    if (op->request->kind == MW_WRITE)
+    mw_request_kind kind = op->request->kind;
+    if (kind == MW_WRITE)
         return zk_txn_ready(op);
-    if (op->request->kind != MW_READ_GET && op->request->kind != MW_READ_STAT)
-        return true;
     zk_path(op->conn, op->request->path, path);
-    return !zk_written_before(op, path);
+    if (kind == MW_READ_GET || kind == MW_READ_STAT)
+        return !zk_written_before(op, path);
+    return (kind != MW_READ_CHILDREN && kind != MW_READ_LIST) || !zk_open_below(op->conn, path);
 }
 
 static int send_one(zk_op *op) {

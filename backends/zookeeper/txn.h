@@ -24,6 +24,7 @@ typedef struct zk_step {
 } zk_step;
 
 struct zk_txn {
+    zk_link open; /* in conn->open */
     size_t count;
     unsigned looking; /* answers that must be here before it can be sent */
     int look_rc;

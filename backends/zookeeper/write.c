@@ -11,13 +11,15 @@
 #define MEMBER 64      /* the name of a member of a lock's queue */
 #define ATTEMPTS 8
 
-void zk_txn_free(zk_txn *txn) {
+void zk_txn_free(zk_op *op) {
+    zk_txn *txn = op->txn;
     if (!txn)
         return;
+    zk_list_remove(&op->conn->open, &txn->open);
     for (size_t i = 0; i < txn->count; i++) {
         zk_step *step = &txn->steps[i];
         if (step->key.path)
-            zk_table_remove(&step->op->conn->writing, &step->key);
+            zk_table_remove(&op->conn->writing, &step->key);
         free(step->path);
         free(step->absent);
     }
@@ -236,6 +238,8 @@ int zk_txn_send(zk_op *op) {
     bool alone = txn->single || (conn->unmarked && lone_create(op));
     txn->zxid_before = conn->zxid;
     txn->attempts++;
+    if (!zk_listed(&txn->open))
+        zk_list_push(&conn->open, &txn->open);
     conn->stats.round_trips++;
     conn->stats.write_transactions++;
     int mode = write->ephemeral ? ZOO_EPHEMERAL : ZOO_PERSISTENT;

@@ -103,6 +103,7 @@ struct mw_conn {
     uint64_t last_id;
 
     zk_list pending, sent, lost, refusals; /* requests */
+    zk_list open;                          /* writes that were sent once and have not ended */
     struct zk_op *batch;                   /* under way: what else is pending waits for its end */
     size_t resolving;
     zk_list holds;
@@ -292,10 +293,12 @@ void zk_inquiry_free(zk_inquiry *inquiry);
 /* Is a write of ours to this path, sent or not, before `op`? A put can only look after it, and the node that it leaves
  * is no proof of a lost create. It may go again, so a read of this path waits for its answer. */
 bool zk_written_before(const zk_op *op, const char *path);
+/* And a read of what is below a path: is a write to it, or to anything below, under way? */
+bool zk_open_below(const mw_conn *conn, const char *path);
 int zk_txn_prepare(zk_op *op, mw_error *err); /* 0 or MW_E* */
 bool zk_txn_ready(zk_op *op);
 int zk_txn_send(zk_op *op); /* 0 or an rc of the client */
-void zk_txn_free(zk_txn *txn);
+void zk_txn_free(zk_op *op);
 void zk_resolve_start(mw_conn *conn); /* calls zk_session_up when all is decided */
 
 /* ---- batch.c */

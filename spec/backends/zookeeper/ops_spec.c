@@ -150,48 +150,6 @@ static void is_closed_while_it_asks_for_the_version(void) {
     mw_uv_host_free(r.host);
 }
 
-static void keeps_the_order_of_submission(void) {
-    rig r;
-    ask a[4];
-    rig_open(&r);
-    memset(a, 0, sizeof a);
-    ask_write(&a[0], MW_PUT, "/ops/order/x", "1", 0, false);
-    ask_write(&a[1], MW_PUT, "/ops/order/x", "2", 0, false);
-    a[2].request.kind = MW_READ_GET;
-    a[2].request.path = mw_str_of("/ops/order/x");
-    ask_write(&a[3], MW_DELETE, "/ops/order/x", "", MW_VERSION_ANY, false);
-    for (size_t i = 0; i < 4; i++)
-        ask_start(&r, &a[i]);
-    for (size_t i = 0; i < 4; i++)
-        CHECK_INT(ask_wait(&r, &a[i]), MW_OK);
-    CHECK_TEXT(a[2].entries[0].value, "2");
-    rig_clear(&r, "/ops");
-    rig_close(&r);
-}
-
-/* The put trusts what it wrote last; another wrote since, so it is refused, looks, and goes again. */
-static void a_read_waits_for_the_put_before_it(void) {
-    rig r, other;
-    ask a, put, get;
-    rig_open(&r);
-    rig_open_with(&other, r.host, rig_servers(), RIG_TIMEOUT_MS);
-    CHECK_INT(rig_write(&r, &a, MW_PUT, "/ops/contested", "1", 0, false), MW_OK);
-    CHECK_INT(rig_write(&other, &a, MW_PUT, "/ops/contested", "2", 0, false), MW_OK);
-    memset(&put, 0, sizeof put);
-    memset(&get, 0, sizeof get);
-    ask_write(&put, MW_PUT, "/ops/contested", "3", 0, false);
-    get.request.kind = MW_READ_GET;
-    get.request.path = mw_str_of("/ops/contested");
-    ask_start(&r, &put);
-    ask_start(&r, &get);
-    CHECK_INT(ask_wait(&r, &get), MW_OK);
-    CHECK_TEXT(get.entries[0].value, "3");
-    CHECK_INT(ask_wait(&r, &put), MW_OK);
-    rig_end(&other);
-    rig_clear(&r, "/ops");
-    rig_close(&r);
-}
-
 /* A process remembers what it wrote; others may have removed it, and made it anew with the same version. */
 static void what_it_remembers_may_be_gone(void) {
     rig r, other;
@@ -366,8 +324,6 @@ static const spec_case cases[] = {
     {"writes all or nothing", writes_all_or_nothing},
     {"lists without its own marks", lists_without_its_own_marks},
     {"is closed while it asks for the version", is_closed_while_it_asks_for_the_version},
-    {"keeps the order of submission", keeps_the_order_of_submission},
-    {"a read waits for the put before it", a_read_waits_for_the_put_before_it},
     {"what it remembers may be gone", what_it_remembers_may_be_gone},
     {"watches the children of a new incarnation", watches_the_children_of_a_new_incarnation},
     {"refuses what no packet holds", refuses_what_no_packet_holds},
