@@ -3,9 +3,7 @@
  *
  * The handshake moved the session to this server: the leader refuses what an earlier connection may still deliver
  * (SESSIONMOVED; the same server closes the older connection first). After a `sync`, a mark that carries the request's
- * number means applied, one that does not means that it never will be. An ephemeral create without a mark is decided by
- * its node: ours and newer than all that we had seen = applied; no node, and a parent without any newer change = never;
- * otherwise somebody may have removed it in between, and it stays unknown. */
+ * number means applied, one that does not means that it never will be. */
 #include "txn.h"
 
 #include <stdio.h>
@@ -43,22 +41,6 @@ static void set_read(int rc, const struct Stat *stat, const void *data) {
     one_answer(step->op, rc);
 }
 
-static void step_read(int rc, const struct Stat *stat, const void *data) {
-    zk_step *step = (zk_step *)data;
-    zk_heard(step->op->conn, rc);
-    if (rc == ZOK)
-        step->seen = *stat;
-    step->look = rc == ZOK ? ZK_PRESENT : ZK_ABSENT;
-    one_answer(step->op, rc);
-}
-
-static void parent_read(int rc, const struct Stat *stat, const void *data) {
-    zk_step *step = (zk_step *)data;
-    zk_heard(step->op->conn, rc);
-    step->stat.pzxid = rc == ZOK ? stat->pzxid : 0;
-    one_answer(step->op, rc);
-}
-
 static bool sets(const zk_op *op, size_t i) {
     mw_write_kind kind = op->request->writes[i].kind;
     return kind == MW_SET || (kind == MW_PUT && op->txn->steps[i].look == ZK_PRESENT);
@@ -76,13 +58,6 @@ static void ask(zk_op *op, int rc) {
 static void ask_about(zk_op *op) {
     zk_txn *txn = op->txn;
     txn->ask_rc = ZOK;
-    if (txn->single) {
-        char parent[ZK_PATH_MAX] = "/";
-        (void)zk_parent(txn->steps[0].path, parent);
-        ask(op, zk_send_exists(op->conn, txn->steps[0].path, false, step_read, &txn->steps[0]));
-        ask(op, zk_send_exists(op->conn, parent, false, parent_read, &txn->steps[0]));
-        return;
-    }
     for (size_t i = 0; i < txn->count; i++)
         if (sets(op, i))
             ask(op, zk_send_exists(op->conn, txn->steps[i].path, false, set_read, &txn->steps[i]));
@@ -115,36 +90,17 @@ static void end_unknown(zk_op *op) {
     zk_op_end(op, MW_EUNKNOWN, &err);
 }
 
-static void decide_single(zk_op *op) {
-    zk_step *step = &op->txn->steps[0];
-    int64_t pzxid = step->stat.pzxid;
-    step->stat = (struct Stat){0};
-    bool present = step->look == ZK_PRESENT;
-    bool fresh = present && step->seen.czxid > op->txn->zxid_before;
-    if (fresh && zk_owner(&step->seen) == op->conn->session.id)
-        zk_txn_done(op, step->seen.czxid);
-    else if (present && !fresh) /* it was refused; a put sees what is there when it is sent again */
-        zk_op_end(op, op->request->writes->kind == MW_PUT ? MW_EDISCONNECTED : MW_EEXISTS, NULL);
-    else if (!present && pzxid != 0 && pzxid <= op->txn->zxid_before)
-        zk_op_end(op, MW_EDISCONNECTED, NULL);
-    else
-        end_unknown(op);
-}
-
 static void decide(zk_op *op) {
     mw_conn *conn = op->conn;
     zk_txn *txn = op->txn;
     if (zk_is_unanswered(txn->ask_rc))
         return; /* asked again on the next connection */
     bool known = op->request != NULL;
-    if (!txn->single)
-        zk_txn_release_slot(op);
+    zk_txn_release_slot(op);
     if (!known) {
         zk_op_end(op, MW_OK, NULL);
     } else if (txn->ask_rc != ZOK) {
         end_unknown(op);
-    } else if (txn->single) {
-        decide_single(op);
     } else if (txn->found) {
         fill_sets(op);
         zk_txn_done(op, txn->marked.mzxid);
@@ -157,7 +113,7 @@ static void decide(zk_op *op) {
 
 /* Can it be decided at all? */
 static bool decidable(const zk_op *op) {
-    return op->request && op->txn && (op->txn->single || op->txn->slot > 0);
+    return op->request && op->txn && op->txn->slot > 0;
 }
 
 static void sort_out(mw_conn *conn) {

@@ -31,9 +31,7 @@ struct zk_txn {
     unsigned attempts;
     bool blocked; /* it has not looked yet: a put behind another write to its path, or a create that may join a batch */
     bool apart;   /* a create that its batch could not bring in: it goes alone */
-    bool single;  /* one ephemeral create, sent as such: its owner and its zxid decide after a lost reply */
-    int64_t zxid_before;
-    bool made; /* without a mark: what is asked for the revision was created by it */
+    bool made;    /* without a mark: what is asked for the revision was created by it */
 
     zoo_op_t *ops;
     zoo_op_result_t *results;

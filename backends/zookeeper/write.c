@@ -1,7 +1,6 @@
-/* Writes: one multi each, which also writes the request's number into a mark (slots.c); an ephemeral create alone goes
- * as it is. A put looks before it writes; the write is guarded by the version it saw, so that between look and write
- * only a node that was deleted and created again with the same version can be taken for the old one: that window is
- * documented. */
+/* Writes: one multi each, which also writes the request's number into a mark (slots.c). A put looks before it writes;
+ * the write is guarded by the version it saw, so that between look and write only a node that was deleted and created
+ * again with the same version can be taken for the old one: that window is documented. */
 #include "txn.h"
 
 #include <stdio.h>
@@ -234,9 +233,7 @@ int zk_txn_send(zk_op *op) {
         return ZBADVERSION;
     }
     const mw_write *write = op->request->writes;
-    txn->single = write->ephemeral && lone_create(op) && !zk_written_before(op, txn->steps->path);
-    bool alone = txn->single || (conn->unmarked && lone_create(op));
-    txn->zxid_before = conn->zxid;
+    bool alone = conn->unmarked && lone_create(op);
     txn->attempts++;
     if (!zk_listed(&txn->open))
         zk_list_push(&conn->open, &txn->open);

@@ -290,8 +290,8 @@ void zk_walk_free(zk_walk *walk);
 int zk_inquiry_start(zk_op *op); /* MW_READ_VERSION */
 void zk_inquiry_free(zk_inquiry *inquiry);
 
-/* Is a write of ours to this path, sent or not, before `op`? A put can only look after it, and the node that it leaves
- * is no proof of a lost create. It may go again, so a read of this path waits for its answer. */
+/* Is a write of ours to this path, sent or not, before `op`? A put can only look after it. It may go again, so a read
+ * of this path waits for its answer. */
 bool zk_written_before(const zk_op *op, const char *path);
 /* And a read of what is below a path: is a write to it, or to anything below, under way? */
 bool zk_open_below(const mw_conn *conn, const char *path);
