@@ -470,7 +470,7 @@ void zk_holds_event(mw_conn *conn, int type, const char *path) {
 static void resume(hold *h) {
     h->watched = h->listing = false;
     if (h->in_doubt) {
-        (void)zk_send_sync(h->conn);
+        (void)zk_session_barrier(h->conn);
         list(h);
     } else if (h->state == LEAVING && !h->node && h->waiting == 0) {
         end_left(h); /* nothing was ever sent */

@@ -2,8 +2,9 @@
  * it.
  *
  * The handshake moved the session to this server: the leader refuses what an earlier connection may still deliver
- * (SESSIONMOVED; the same server closes the older connection first). After a `sync`, a mark that carries the request's
- * number means applied, one that does not means that it never will be. */
+ * (SESSIONMOVED; the same server closes the older connection first). What it had taken before may still be on its way
+ * to a quorum; behind a write of ours (zk_session_barrier) it is there. Then a mark that carries the request's number
+ * means applied, one that does not means that it never will be. */
 #include "txn.h"
 
 #include <stdio.h>
@@ -140,7 +141,7 @@ void zk_resolve_start(mw_conn *conn) {
         zk_session_up(conn);
         return;
     }
-    (void)zk_send_sync(conn);
+    (void)zk_session_barrier(conn);
     conn->stats.round_trips++;
     conn->resolving = conn->lost.count;
     for (zk_link *link = zk_list_first(&conn->lost); link; link = zk_list_next(&conn->lost, link))

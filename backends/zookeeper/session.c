@@ -236,6 +236,19 @@ static void renewed(int rc, const struct Stat *stat, const void *data) {
     free(p);
 }
 
+/* Refused or not, it went through the leader's line. Throttled it did not: what is behind it may not be trusted. */
+static void barrier_passed(int rc, const struct Stat *stat, const void *data) {
+    mw_conn *conn = (mw_conn *)data;
+    zk_heard(conn, rc);
+    conn->stale = conn->stale || (conn->leave_by && !zk_is_judged(rc));
+}
+
+int zk_session_barrier(mw_conn *conn) {
+    char mark[ZK_PATH_MAX], value[640];
+    zk_slot_path(conn, 0, mark);
+    return zk_send_set(conn, mark, mark_value(conn, value), -1, barrier_passed, conn);
+}
+
 static void answered(int rc, const struct Stat *stat, const void *data) {
     zk_heard((mw_conn *)data, rc);
 }

@@ -200,6 +200,9 @@ void zk_session_forget(mw_conn *conn);
 void zk_session_up(mw_conn *conn);
 void zk_session_probe(mw_conn *conn, mw_time now);
 mw_time zk_session_due(const mw_conn *conn); /* when the next probe is due */
+/* What follows in this flight shows all that earlier connections of the session have brought to the leader. A `sync`
+ * would not do: a leader that does not queue what its followers forward answers it ahead of what it has proposed. */
+int zk_session_barrier(mw_conn *conn);
 /* A write was answered: does that prove that the session lives, and since when? */
 void zk_session_confirm(mw_conn *conn, int rc, mw_time write_sent_at);
 mw_time zk_probe_period(const mw_conn *conn);

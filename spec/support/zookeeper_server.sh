@@ -6,10 +6,12 @@
 #   zookeeper_server.sh wait DIR [N]        until N servers (default: all) serve clients, or 60 s
 #   zookeeper_server.sh kill DIR N [SIGNAL] send a signal (default KILL) to server N
 #   zookeeper_server.sh leader DIR          number of the leader (1 for a single server), empty when there is none
+#   zookeeper_server.sh proposals DIR N     how many transactions server N, the leader, has proposed to the others
 #   zookeeper_server.sh stop DIR            kill what DIR started and remove DIR
 #   zookeeper_server.sh run COUNT CMD...    run CMD beside COUNT servers: ZK_SERVERS holds their addresses, ZK_DIR their DIR
 #
-#   zookeeper_server.sh link DIR I COMMAND  with ZK_LINKS=1: a command of tcp_proxy to all links by which server I reaches others
+#   zookeeper_server.sh link DIR I COMMAND  with ZK_LINKS=1: a command of tcp_proxy to all links by which server I reaches others;
+#                                           they have taken it when it returns
 #
 # DIR/servers holds one line per server: number, client port, quorum port, election port. Environment: ZK_TICK (ms, default
 # 200: session timeouts from 400 ms), ZK_HEAP (default 128m), ZK_SYNC (forceSync, default no), ZK_SYNC_LIMIT (ticks, default
@@ -69,8 +71,12 @@ link_start() {
 }
 
 link() {
-  local fifo
-  for fifo in "$dir"/link-"$1"-?; do echo "$2" >"$fifo"; done
+  local fifo before
+  for fifo in "$dir"/link-"$1"-?; do
+    before=$(wc -l <"$fifo.out")
+    echo "$2" >"$fifo"
+    until [ "$(wc -l <"$fifo.out")" -gt "$before" ]; do sleep 0.01; done
+  done
 }
 
 configure() {
@@ -145,6 +151,7 @@ leader)
   for n in $(awk '{ print $1 }' "$dir/servers"); do
     case "$(mode "$n")" in leader | standalone) echo "$n"; exit 0 ;; esac
   done ;;
+proposals) ask "$3" mntr | awk '$1 == "zk_proposal_count" { print int($2) }' ;;
 stop)
   for pid in "$dir"/*.pid; do
     [ -f "$pid" ] && kill -KILL "$(cat "$pid")" 2>/dev/null

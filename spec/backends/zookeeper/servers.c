@@ -52,15 +52,26 @@ bool servers_wait(world *w) {
     return world_until(w, has_ended, &pid) && pid == 0;
 }
 
-int servers_leader(void) {
+/* The number that zookeeper_server.sh prints; 0 when it prints none. */
+static int number_of(const char *what, const char *server) {
     char command[256], line[16] = "";
-    snprintf(command, sizeof command, "%s leader %s", getenv("ZK_CTL"), getenv("ZK_DIR"));
+    snprintf(command, sizeof command, "%s %s %s %s", getenv("ZK_CTL"), what, getenv("ZK_DIR"), server);
     FILE *pipe = popen(command, "r");
     if (!pipe || !fgets(line, sizeof line, pipe))
         line[0] = 0;
     if (pipe)
         pclose(pipe);
     return atoi(line);
+}
+
+int servers_leader(void) {
+    return number_of("leader", "");
+}
+
+int servers_proposals(int leader) {
+    char server[12];
+    snprintf(server, sizeof server, "%d", leader);
+    return number_of("proposals", server);
 }
 
 void proxy_start(proxy *p, int target_port) {

@@ -107,6 +107,7 @@ int world_port(int server);                                                     
 int servers_tell(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a command of zookeeper_server.sh */
 bool servers_wait(world *w); /* until all of them serve; the loop goes on meanwhile, or sessions would be lost */
 int servers_leader(void);
+int servers_proposals(int leader); /* how many transactions it has proposed to the others */
 
 typedef struct proxy {
     pid_t pid;
