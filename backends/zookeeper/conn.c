@@ -33,7 +33,7 @@ int zk_open(const mw_backend *backend, const mw_conn_config *config, mw_conn **r
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         zk_list_init(lists[i]);
     if (zk_names_numeric(conn->options.servers))
-        conn->addresses = zk_names_lookup(conn->options.servers, (char[128]){0}, 128);
+        conn->addresses = zk_names_lookup(conn->options.servers, NULL);
     zk_pump_init(conn);
     zk_kick(conn);
     *ret_conn = conn;

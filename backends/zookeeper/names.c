@@ -38,39 +38,39 @@ bool zk_names_numeric(const char *servers) {
     }
 }
 
-static char *append(char *list, const char *host, const char *port) {
-    size_t len = list ? strlen(list) : 0, more = strlen(host) + strlen(port) + 3;
-    char *longer = realloc(list, len + more);
-    if (!longer) {
-        free(list);
-        return NULL;
-    }
-    (void)snprintf(longer + len, more, "%s%s:%s", len ? "," : "", host, port);
-    return longer;
+/* FIRST, LINK and SECOND behind what is there, which is kept when there is no memory. */
+static void append(char **list, const char *between, const char *first, const char *link, const char *second) {
+    size_t len = *list ? strlen(*list) : 0;
+    size_t more = strlen(between) + strlen(first) + strlen(link) + strlen(second) + 1;
+    char *longer = realloc(*list, len + more);
+    if (!longer)
+        return;
+    (void)snprintf(longer + len, more, "%s%s%s%s", len ? between : "", first, link, second);
+    *list = longer;
 }
 
-static char *lookup_one(char *list, const char *host, const char *port, char *error, size_t error_size) {
+static void lookup_one(char **list, const char *host, const char *port, char **ret_failures) {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
     int rc = getaddrinfo(host, port, &hints, &found);
     if (rc != 0) {
-        (void)snprintf(error, error_size, "%.64s: %s", host, gai_strerror(rc));
-        return list;
+        if (ret_failures)
+            append(ret_failures, "\n", host, ": ", gai_strerror(rc));
+        return;
     }
     for (struct addrinfo *a = found; a; a = a->ai_next) {
         char text[INET6_ADDRSTRLEN];
         if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0)
-            list = append(list, text, port);
+            append(list, ",", text, ":", port);
     }
     freeaddrinfo(found);
-    return list;
 }
 
-char *zk_names_lookup(const char *servers, char *error, size_t error_size) {
+char *zk_names_lookup(const char *servers, char **ret_failures) {
     char host[256], port[8], *list = NULL;
     for (const char *p = servers;; p++) {
         size_t len = strcspn(p, ",");
         if (split(p, len, host, port))
-            list = lookup_one(list, host, port, error, error_size);
+            lookup_one(&list, host, port, ret_failures);
         p += len;
         if (!*p)
             return list;
@@ -80,20 +80,22 @@ char *zk_names_lookup(const char *servers, char *error, size_t error_size) {
 static void job_free(zk_names_job *job) {
     free(job->servers);
     free(job->addresses);
+    free(job->failures);
     free(job);
 }
 
 static void look_up(zk_thread *thread) {
     zk_names_job *job = mw_container(thread, zk_names_job, thread);
-    job->addresses = zk_names_lookup(job->servers, job->error, sizeof job->error);
+    job->addresses = zk_names_lookup(job->servers, &job->failures);
 }
 
 static void arrived(zk_thread *thread) {
     zk_names_job *job = mw_container(thread, zk_names_job, thread);
     mw_conn *conn = job->conn;
     conn->names = NULL;
-    if (*job->error)
-        zk_log(conn, MW_LOG_WARN, "%s", job->error); /* of one, when others are known */
+    char *rest = job->failures;
+    for (const char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
+        zk_log(conn, MW_LOG_WARN, "%s", line);
     if (job->addresses) {
         free(conn->addresses);
         conn->addresses = job->addresses;

@@ -158,11 +158,12 @@ int zk_acl_read(const char *text, bool with_digest, const struct ACL_vector **re
 struct zk_names_job {
     zk_thread thread;
     mw_conn *conn;
-    char *servers, *addresses;
-    char error[128];
+    char *servers, *addresses, *failures;
 };
 bool zk_names_numeric(const char *servers); /* nothing to look up */
-char *zk_names_lookup(const char *servers, char *error, size_t error_size);
+/* The addresses, comma-separated, or NULL. `ret_failures`: a line for each name that has none, NULL when all have; or
+ * not wanted. Both are the caller's. */
+char *zk_names_lookup(const char *servers, char **ret_failures);
 int zk_names_start(mw_conn *conn);
 bool zk_names_leave(mw_conn *conn); /* false: they are on the way; kicks when they are here */
 

@@ -57,21 +57,24 @@ static void a_renewal_counts_from_before_it(void) {
 }
 
 static void note_name(void *arg, mw_log_level level, const char *component, const char *line) {
-    *(bool *)arg |= level == MW_LOG_WARN && strstr(line, "no-such-host.invalid: ") != NULL;
+    if (level == MW_LOG_WARN)
+        *(unsigned *)arg |= (strncmp(line, "no-such-host.invalid: ", 22) == 0 ? 1 : 0) |
+                            (strncmp(line, "nor-this.invalid: ", 18) == 0 ? 2 : 0);
 }
 
-/* One that is wrong is named, though the others do. */
+/* Each that is wrong is named, though the others do. */
 static void looks_names_up_off_the_loop(void) {
     rig r;
-    char servers[64];
+    char servers[96];
     mw_host *host = NULL;
     mw_error err;
-    bool noted = false;
+    unsigned noted = 0;
     CHECK_INT(mw_uv_host_new(NULL, note_name, &noted, &host, &err), MW_OK);
-    snprintf(servers, sizeof servers, "no-such-host.invalid:1,localhost:%d", atoi(strchr(rig_servers(), ':') + 1));
+    snprintf(servers, sizeof servers, "no-such-host.invalid:1,localhost:%d,nor-this.invalid:1",
+             atoi(strchr(rig_servers(), ':') + 1));
     rig_open_with(&r, host, servers, RIG_TIMEOUT_MS);
     CHECK(r.session.id != 0);
-    CHECK(noted);
+    CHECK_INT(noted, 3);
     rig_close(&r);
 }
 
