@@ -1,11 +1,11 @@
-/* Answers that are to be lost. */
+/* Answers that are to be lost, and a request that is to be held back. */
 #include "support/tcp_losses.h"
 
 #include <string.h>
 
 #define HEAD 12 /* length, xid, and the opcode or the half of a zxid */
 
-/* ---- ZooKeeper frames: is this reply the one to drop? */
+/* ---- ZooKeeper frames: is this reply the one to drop, this request the one to hold back? */
 
 static uint32_t word(const unsigned char *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -26,6 +26,7 @@ static void frame_begins(talk *t, losses *l, bool down) {
             memcpy(l->session, f->head, ZOOKEEPER_GREETING);
     } else if (!down && xid > 0) {
         t->ops[xid % ZOOKEEPER_ASKED] = (int8_t)second;
+        t->holds = t->holds || (l->hold_in > 0 && second == l->hold_op && --l->hold_in == 0);
     } else if (down && xid > 0 && l->in > 0 && to_drop(l, t->ops[xid % ZOOKEEPER_ASKED])) {
         t->dropping = --l->in == 0;
     }
@@ -34,13 +35,16 @@ static void frame_begins(talk *t, losses *l, bool down) {
 /* Follow the frames; true when the reply to drop begins or goes on in these bytes. */
 static bool follow(talk *t, losses *l, bool down, const char *data, size_t len) {
     frames *f = down ? &t->down : &t->up;
+    size_t begin = 0;
     for (size_t i = 0; i < len && !t->dropping;) {
+        bool held = t->holds;
         if (f->left > 0) {
             size_t skip = f->left < len - i ? f->left : len - i;
             f->left -= skip;
             i += skip;
             continue;
         }
+        begin = f->head_len == 0 ? i : begin;
         f->head[f->head_len++] = (unsigned char)data[i++];
         if (f->head_len < 4)
             continue;
@@ -49,6 +53,8 @@ static bool follow(talk *t, losses *l, bool down, const char *data, size_t len) 
             continue;
         if (f->head_len == wanted)
             frame_begins(t, l, down);
+        if (t->holds && !held)
+            t->hold_at = begin;
         f->left = 4 + body - f->head_len;
         f->head_len = 0;
     }

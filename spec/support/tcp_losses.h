@@ -1,5 +1,6 @@
-/* Which answers of a server are to be lost, found by looking into the streams that pass the proxy: the frames of
- * ZooKeeper, the packets of MySQL. Nothing is changed, so streams of any other protocol may pass. */
+/* Which answers of a server are to be lost, and which request is to be held back, found by looking into the streams
+ * that pass the proxy: the frames of ZooKeeper, the packets of MySQL. Nothing is changed, so streams of any other
+ * protocol may pass. */
 #ifndef SPEC_SUPPORT_TCP_LOSSES_H
 #define SPEC_SUPPORT_TCP_LOSSES_H
 
@@ -14,6 +15,8 @@
 typedef struct losses {
     long in; /* ZooKeeper: the reply that is so many replies ahead; 0 = none */
     int op, op_too;
+    long hold_in; /* ZooKeeper: the request with `hold_op` that is so many of these ahead; 0 = none */
+    int hold_op;
     char texts[128];                           /* MySQL: texts parted by '|', "" = none */
     unsigned char session[ZOOKEEPER_GREETING]; /* ZooKeeper: the last handshake */
 } losses;
@@ -29,7 +32,9 @@ typedef struct frames {
 typedef struct talk {
     frames up, down;
     bool dropping;
-    bool muted; /* MySQL: the answer to drop is on its way */
+    bool holds;     /* ZooKeeper: a request is held back, with all that follows it */
+    size_t hold_at; /* and begins there in the bytes that were heard last; these may have brought its length before */
+    bool muted;     /* MySQL: the answer to drop is on its way */
     int8_t ops[ZOOKEEPER_ASKED];
 } talk;
 

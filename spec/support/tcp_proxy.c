@@ -14,6 +14,8 @@
  *   drop-reply N [OP [OP]]
  *                         ZooKeeper frames: swallow the Nth reply from now (to a request with one of the opcodes), then
  *                         reset that connection: the server has done it, the client will never be told
+ *   hold N OP             ZooKeeper frames: hold back the Nth request from now with this opcode, and what its client
+ *                         sends after it, until `thaw`
  *   drop-answer TEXT[|TEXT]
  *                         MySQL packets: forward the next bytes of a client in which a TEXT occurs, swallow the answer
  *                         to its end, then reset that connection: the server has done it, the client will never be told
@@ -22,7 +24,7 @@
  *   silence               "ok MS": how long a connection had brought no byte when its client left it, of the last that
  *                         was left since `freeze` or `half-open`; 0 = none was
  *   session               ZooKeeper frames: "ok ID PASSWORD", both in hexadecimal, of the last handshake
- *   stats                 "ok accepted A open O bytes-up U bytes-down D dropped N resets R"
+ *   stats                 "ok accepted A open O bytes-up U bytes-down D dropped N resets R held H"
  *
  * What looks into the stream changes nothing of it, so any protocol may pass. */
 #include <uv.h>
@@ -42,6 +44,7 @@ typedef struct chunk {
     struct chunk *next;
     uint64_t due; /* microseconds of the monotonic clock */
     size_t len;
+    bool held; /* for as long as its connection holds something back */
     char data[];
 } chunk;
 
@@ -79,7 +82,7 @@ struct proxy {
     losses losses;
     char instead[480];     /* TEXT|OTHER, "" = nothing is asked instead */
     unsigned long silence; /* ms that the client of the last connection left bore; 0 = none was left since the fault */
-    unsigned long accepted, open, up, down, dropped, resets;
+    unsigned long accepted, open, up, down, dropped, resets, held;
     char line[512];
     size_t line_len;
 };
@@ -152,8 +155,12 @@ static void deliver(flow *f, chunk *c) {
         written(&w->request, 0);
 }
 
+static bool waits(const flow *f) {
+    return f->first && !f->link->closing && !(f->first->held && f->link->talk.holds);
+}
+
 static void flush(flow *f, uint64_t now) {
-    while (f->first && f->first->due <= now && !f->link->closing && !f->link->proxy->frozen) {
+    while (waits(f) && f->first->due <= now && !f->link->proxy->frozen) {
         chunk *c = f->first;
         f->first = c->next;
         if (!f->first)
@@ -167,7 +174,7 @@ static uint64_t now_us(void) {
 }
 
 static uint64_t sooner(const flow *f, uint64_t than) {
-    return f->first && !f->link->closing && f->first->due < than ? f->first->due : than;
+    return waits(f) && f->first->due < than ? f->first->due : than;
 }
 
 /* What is due goes on its way; then sleep until the next is. */
@@ -201,8 +208,24 @@ static void ask_instead(const proxy *p, char *data, size_t len) {
     }
 }
 
+static void queue(flow *f, const char *data, size_t len, bool held) {
+    proxy *p = f->link->proxy;
+    if (len == 0)
+        return;
+    chunk *c = malloc(sizeof *c + len);
+    if (!c)
+        abort();
+    uint64_t due = now_us() + p->delay * 1000 + random_below(p, p->jitter * 1000 + 1);
+    f->latest = due > f->latest ? due : f->latest;
+    *c = (chunk){.due = f->latest, .len = len, .held = held};
+    memcpy(c->data, data, len);
+    *f->last = c;
+    f->last = &c->next;
+}
+
 static void take(flow *f, char *data, size_t len) {
     proxy *p = f->link->proxy;
+    bool held = f->link->talk.holds;
     if (!f->down)
         ask_instead(p, data, len);
     *(f->down ? &p->down : &p->up) += len;
@@ -213,15 +236,10 @@ static void take(flow *f, char *data, size_t len) {
     }
     if (f->swallow || how != PASS)
         return;
-    chunk *c = malloc(sizeof *c + len);
-    if (!c)
-        abort();
-    uint64_t due = now_us() + p->delay * 1000 + random_below(p, p->jitter * 1000 + 1);
-    f->latest = due > f->latest ? due : f->latest;
-    *c = (chunk){.due = f->latest, .len = len};
-    memcpy(c->data, data, len);
-    *f->last = c;
-    f->last = &c->next;
+    size_t passes = f->link->talk.holds && !held ? f->link->talk.hold_at : len;
+    p->held += passes < len;
+    queue(f, data, passes, false);
+    queue(f, data + passes, len - passes, true);
     move_on(p);
 }
 
@@ -318,6 +336,8 @@ static void silence(proxy *p, bool up) {
 
 static void freeze(proxy *p, bool frozen) {
     p->frozen = frozen;
+    for (link *l = p->links; l && !frozen; l = l->next)
+        l->talk.holds = false;
     p->silence = frozen ? 0 : p->silence;
     move_on(p);
 }
@@ -355,6 +375,9 @@ static bool obey(proxy *p, const char *line) {
         p->losses.in = (long)a;
         p->losses.op = (int)b;
         p->losses.op_too = (int)c;
+    } else if (strcmp(verb, "hold") == 0) {
+        p->losses.hold_in = (long)a;
+        p->losses.hold_op = (int)b;
     } else if (strcmp(verb, "ask-instead") == 0) {
         snprintf(p->instead, sizeof p->instead, "%s", line + strlen("ask-instead "));
     } else if (strcmp(verb, "drop-answer") == 0) {
@@ -377,8 +400,8 @@ static void command(proxy *p, const char *line) {
     if (!obey(p, line))
         printf("error %s\n", line);
     else if (strncmp(line, "stats", 5) == 0)
-        printf("ok accepted %lu open %lu bytes-up %lu bytes-down %lu dropped %lu resets %lu\n", p->accepted, p->open,
-               p->up, p->down, p->dropped, p->resets);
+        printf("ok accepted %lu open %lu bytes-up %lu bytes-down %lu dropped %lu resets %lu held %lu\n", p->accepted,
+               p->open, p->up, p->down, p->dropped, p->resets, p->held);
     else if (strncmp(line, "session", 7) == 0)
         print_session(&p->losses);
     else if (strncmp(line, "silence", 7) == 0)
