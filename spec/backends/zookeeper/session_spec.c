@@ -221,74 +221,6 @@ static void gives_an_attempt_up_after_connect_timeout(void) {
     deaf_end(&deaf);
 }
 
-/* ---- Trying again */
-
-/* A host whose chance is ours, and whose clock stands still between two turns of the loop: what is armed is exact. */
-static struct {
-    mw_host_ops ops;
-    const mw_host_ops *real;
-    mw_time now, delays[8];
-    int chance, count;
-    bool drawn;
-} reins;
-
-static mw_time reined_now(mw_host *host) {
-    return reins.now;
-}
-
-static void reined_random(mw_host *host, void *bytes, size_t len) {
-    memset(bytes, reins.chance, len);
-    reins.drawn = true;
-}
-
-static int reined_timer_start(mw_host *host, mw_timer *timer, mw_time delay) {
-    if (reins.drawn && reins.count < 8)
-        reins.delays[reins.count++] = delay;
-    reins.drawn = false;
-    return reins.real->timer_start(host, timer, delay);
-}
-
-static void rein(mw_host *host, int chance) {
-    memset(&reins, 0, sizeof reins);
-    reins.real = host->ops;
-    reins.ops = *host->ops;
-    reins.ops.now = reined_now;
-    reins.ops.random = reined_random;
-    reins.ops.timer_start = reined_timer_start;
-    reins.chance = chance;
-    host->ops = &reins.ops;
-}
-
-static bool eight_drawn(mw_host *host) {
-    reins.now = reins.real->now(host);
-    return reins.count == 8;
-}
-
-/* Nobody listens there: later and later, up to a sixth of the timeout, and by chance between half of that and all. */
-static void check_delays(int chance, mw_time share) {
-    static const int steps[8] = {20, 40, 80, 160, 320, 400, 400, 400};
-    rig r;
-    deaf_server nobody;
-    mw_error err = {0};
-    mw_host *host = rig_host();
-    deaf_begin(&nobody);
-    deaf_end(&nobody);
-    mw_option options[] = {{"servers", nobody.address}, {"session_timeout_ms", "2400"}, {0}};
-    rein(host, chance);
-    (void)eight_drawn(host);
-    CHECK_INT(rig_try_open(&r, options, host, &err), MW_OK);
-    RIG_UNTIL(&r, eight_drawn(host));
-    for (int i = 0; i < 8; i++)
-        CHECK_INT(reins.delays[i], (mw_time)steps[i] * MW_MS * share / 2);
-    host->ops = reins.real;
-    rig_close(&r);
-}
-
-static void tries_again_later_and_later_by_chance(void) {
-    check_delays(0, 1);
-    check_delays(0xFF, 2);
-}
-
 /* ---- Closing */
 
 /* A server that stands still is given up after `patience`; nobody waits for zookeeper_close (blocking_spec.sh looks at
@@ -338,7 +270,6 @@ static const spec_case cases[] = {
     {"closing waits for no name", closing_waits_for_no_name},
     {"counts on the timeout that the server grants", counts_on_the_timeout_that_the_server_grants},
     {"gives an attempt up after connect_timeout", gives_an_attempt_up_after_connect_timeout},
-    {"tries again later and later, by chance", tries_again_later_and_later_by_chance},
     {"closing is bounded on a frozen server", closing_is_bounded_on_a_frozen_server},
     {"closing ends a session that was just given up", closing_ends_a_session_that_was_just_given_up},
     {"closing waits for no end of a session", closing_waits_for_no_end_of_a_session},
