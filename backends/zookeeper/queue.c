@@ -309,7 +309,6 @@ static void room_made(void *data, int rc) {
 /* The lock's own node is a container, as Curator makes it: the server removes it some time after its last member left.
  */
 static void make_room(hold *h) {
-    zk_parent_forget(h->conn, h->queue);
     if (h->attempts++ < ATTEMPTS && zk_send_lock_node(h->conn, h->queue, room_made, h) == ZOK)
         h->waiting++;
     else
