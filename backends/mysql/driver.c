@@ -117,7 +117,7 @@ const mw_sql_driver mw_mysql_driver = {
             .first_token = "LAST_INSERT_ID(lock_floor + 1)",
             .beat = " + 0 * LAST_INSERT_ID((" SERVER_MS " << 20) + LEAST(GREATEST(" FIRST_END " - " SERVER_MS
                     ", 0), " MW_SQL_BEAT_MOST "))",
-            .delete_joins = true,
+            .joins = true,
             .path_type = "VARBINARY(1024)",
             .bytes_type = "LONGBLOB",
             .short_type = "VARBINARY(64)",

@@ -86,14 +86,14 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     [MW__SQL_END_CHANGES] = {"INSERT INTO " CHANGE_COLUMNS " SELECT " REVISION
         ", 2, e.path, 0, e.version, e.created, e.owner, e.value FROM mw_entries e WHERE e.owner = ?1 AND " IF_ENDING, ""},
     [MW__SQL_END_ENTRIES] = {"DELETE FROM mw_entries WHERE owner = ?1 AND " IF_ENDING, ""},
-    [MW__SQL_END_WAIT_COUNT] = {"UPDATE mw_locks SET waiters = waiters - (SELECT COUNT(*) FROM mw_lock_waiters w "
-        "WHERE w.path = mw_locks.path AND w.session = ?1) "
+    [MW__SQL_END_WAIT_COUNT] = {"UPDATE mw_locks{joinable} SET waiters = waiters - (SELECT COUNT(*) FROM "
+        "mw_lock_waiters w WHERE w.path = mw_locks.path AND w.session = ?1) "
         "WHERE path IN (SELECT w.path FROM mw_lock_waiters w WHERE w.session = ?1) AND " IF_ENDING, ""},
     [MW__SQL_END_WAIT] = {"DELETE FROM mw_lock_waiters WHERE session = ?1 AND " IF_ENDING, ""},
     [MW__SQL_END_HOLD_CHANGES] = {"INSERT INTO " CHANGE_COLUMNS " SELECT " REVISION
         ", 3, l.path, 0, 0, 0, 0, NULL FROM mw_locks l WHERE l.holder = ?1 AND " IF_ENDING, ""},
     [MW__SQL_END_HANDOVER] = {"UPDATE mw_locks SET " HANDOVER " WHERE holder = ?1 AND " IF_ENDING, ""},
-    [MW__SQL_END_TAKEN] = {"DELETE FROM mw_lock_waiters WHERE handle IN (SELECT l.handle FROM mw_changes c "
+    [MW__SQL_END_TAKEN] = {"DELETE {from:mw_lock_waiters} WHERE handle IN (SELECT l.handle FROM mw_changes c "
         "JOIN mw_locks l ON l.path = c.path WHERE c.revision = " REVISION " AND c.kind = 3) AND " IF_ENDING, ""},
     [MW__SQL_END_SESSION] = {"DELETE FROM mw_sessions WHERE id = ?1 AND ended = 2", ""},
 

@@ -110,7 +110,7 @@ typedef struct mw_sql_dialect {
      * {now} and the milliseconds until the first session runs out, as MW_SQL_BEAT_BITS tells: the look for the expired
      * within the one statement of a heartbeat. */
     const char *beat;
-    bool delete_joins;      /* DELETE t FROM {rows} s JOIN t ON ... instead of DELETE FROM t WHERE ... IN */
+    bool joins;             /* DELETE and UPDATE of several tables, joined, instead of one WHERE ... IN */
     const char *path_type;  /* "BLOB" / "VARBINARY(1024)" */
     const char *bytes_type; /* "BLOB" / "LONGBLOB" */
     const char *short_type; /* up to 64 bytes, compared bytewise: "BLOB" / "VARBINARY(64)" */

@@ -28,10 +28,14 @@ static void write_rows(const expansion *to) {
     (void)fputc(')', to->out);
 }
 
+static const char *joinable(const mw_sql_dialect *dialect) {
+    return dialect->joins ? ", (SELECT 1) one" : "";
+}
+
 /* {of_rows:table}: what follows DELETE, for the rows of `table` whose path is in the row source. MySQL would look at
  * each row of the table for an IN, and has a join instead. */
 static void write_of_rows(const expansion *to, mw_str table) {
-    if (!to->dialect->delete_joins) {
+    if (!to->dialect->joins) {
         (void)fprintf(to->out, "FROM %.*s WHERE path IN (SELECT s.path FROM ", MW_STR_FMT(table));
         (void)write_special(to, mw_str_of("rows"));
         (void)fputs(" s)", to->out);
@@ -40,6 +44,15 @@ static void write_of_rows(const expansion *to, mw_str table) {
     (void)fprintf(to->out, "%.*s FROM ", MW_STR_FMT(table));
     (void)write_special(to, mw_str_of("rows"));
     (void)fprintf(to->out, " s JOIN %.*s ON %.*s.path = s.path WHERE 1 = 1", MW_STR_FMT(table), MW_STR_FMT(table));
+}
+
+/* {from:table}: what follows DELETE. As {joinable} after the table of an UPDATE, it makes of the statement one of
+ * several tables, where MySQL and MariaDB turn an IN into a join: with one, they look at each row of the table, and
+ * lock it. */
+static void write_from(const expansion *to, mw_str table) {
+    if (to->dialect->joins)
+        (void)fprintf(to->out, "%.*s ", MW_STR_FMT(table));
+    (void)fprintf(to->out, "FROM %.*s%s", MW_STR_FMT(table), joinable(to->dialect));
 }
 
 /* {new:column}: the value that an upsert wanted to insert. */
@@ -58,6 +71,10 @@ static bool write_special(const expansion *to, mw_str name) {
     }
     if (name.len > 8 && memcmp(name.data, "of_rows:", 8) == 0) {
         write_of_rows(to, (mw_str){name.data + 8, name.len - 8});
+        return true;
+    }
+    if (name.len > 5 && memcmp(name.data, "from:", 5) == 0) {
+        write_from(to, (mw_str){name.data + 5, name.len - 5});
         return true;
     }
     return false;
@@ -82,6 +99,7 @@ static bool write_fragment(const expansion *to, mw_str name) {
         {"short", d->short_type},
         {"int", d->int_type},
         {"table_end", d->table_end},
+        {"joinable", joinable(d)},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (!mw_str_equal(name, mw_str_of(known[i].name)))

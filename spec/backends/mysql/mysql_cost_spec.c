@@ -96,6 +96,84 @@ static void an_idle_look_reads_the_same_rows_beside_ten_thousand_entries(void) {
     CHECK(many <= 2);
 }
 
+/* ---- The end of a session */
+
+static int ended;
+static void on_ended(void *arg, int status, const mw_error *detail) {
+    CHECK_INT(status, MW_OK);
+    ended++;
+}
+
+static void end_a(void) {
+    ended = 0;
+    rig.b.backend->end_session(rig.b.conn, rig.a.session.id, rig.a.session.secret, on_ended, NULL);
+    CHECK(spi_await(&rig.b, &ended, 1));
+}
+
+/* Locks that others hold, with one waiter each. */
+static void crowd(int count) {
+    spec_mysql_sql(&rig.server,
+                   "INSERT INTO moonwatch.mw_locks SELECT CONCAT('/l/', seq), 1, 1, seq, 1, '', 0 "
+                   "FROM mysql.seq_1_to_%d; "
+                   "INSERT INTO moonwatch.mw_lock_waiters SELECT CONCAT('/l/', seq), 1, 2, 1000000 + seq, '', 0 "
+                   "FROM mysql.seq_1_to_%d; "
+                   "ANALYZE TABLE moonwatch.mw_locks, moonwatch.mw_lock_waiters",
+                   count, count);
+}
+
+/* `a` holds one lock and waits for another; `b` ends it, and has what it held. */
+static int64_t rows_of_an_end(int others) {
+    static spi_ticket held, waits, theirs, next;
+    rig_open(&rig.a, quiet);
+    rig_open(&rig.b, quiet);
+    crowd(others);
+    spi_lock(&rig.a, &held, "/mine", false);
+    CHECK(spi_await(&rig.a, &held.grants, 1));
+    spi_lock(&rig.b, &theirs, "/theirs", false);
+    CHECK(spi_await(&rig.b, &theirs.grants, 1));
+    spi_lock(&rig.a, &waits, "/theirs", false);
+    static spi_op flush;
+    CHECK_INT(spi_read(&rig.a, &flush, MW_READ_QUEUES, "/theirs"), MW_OK);
+    CHECK_INT(flush.entries, 2);
+    spi_lock(&rig.b, &next, "/mine", false);
+    CHECK_INT(spi_read(&rig.b, &flush, MW_READ_QUEUES, "/mine"), MW_OK);
+    int64_t rows = spec_mysql_status(&rig.server, "ROWS_READ"),
+            own = spec_mysql_status(&rig.server, "ROWS_READ") - rows;
+    rows = spec_mysql_status(&rig.server, "ROWS_READ");
+    end_a();
+    rows = spec_mysql_status(&rig.server, "ROWS_READ") - rows - own;
+    CHECK(spi_await(&rig.b, &next.grants, 1));
+    CHECK_INT(spec_mysql_sql(&rig.server, "SELECT SUM(waiters) FROM moonwatch.mw_locks WHERE path NOT LIKE '/l/%%'"),
+              0);
+    CHECK_INT(spec_mysql_sql(&rig.server, "SELECT COUNT(*) FROM moonwatch.mw_lock_waiters"), others);
+    spi_close(&rig.b);
+    rig_drop(&rig.a);
+    spec_mysql_empty(&rig.server);
+    return rows;
+}
+
+static void the_end_of_a_session_reads_the_same_rows_beside_ten_thousand_waiters(void) {
+    int64_t few = rows_of_an_end(10), many = rows_of_an_end(10000);
+    CHECK(few < 100);
+    CHECK(many < 100);
+}
+
+/* As a process that stalls in the middle of a txn keeps it. */
+static void the_end_of_a_session_waits_for_no_row_of_others(void) {
+    static spi_ticket held;
+    rig_open(&rig.a, quiet);
+    rig_open(&rig.b, quiet);
+    crowd(100);
+    spi_lock(&rig.a, &held, "/mine", false);
+    CHECK(spi_await(&rig.a, &held.grants, 1));
+    spec_mysql_sql(&rig.server, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN; "
+                                "SELECT COUNT(*) FROM moonwatch.mw_lock_waiters FOR UPDATE; "
+                                "SELECT COUNT(*) FROM moonwatch.mw_locks WHERE path LIKE '/l/%%' FOR UPDATE");
+    end_a();
+    spec_mysql_sql(&rig.server, "ROLLBACK");
+    spi_close(&rig.b);
+}
+
 enum { WRITERS = 32, EACH = 20 };
 
 typedef struct writer {
@@ -182,6 +260,9 @@ static const spec_case cases[] = {
     {"a heartbeat is one statement whatever is registered", a_heartbeat_is_one_statement_whatever_is_registered},
     {"an idle look reads the same rows beside 10,000 entries",
      an_idle_look_reads_the_same_rows_beside_ten_thousand_entries},
+    {"the end of a session reads the same rows beside 10,000 waiters",
+     the_end_of_a_session_reads_the_same_rows_beside_ten_thousand_waiters},
+    {"the end of a session waits for no row of others", the_end_of_a_session_waits_for_no_row_of_others},
     {"no change is passed over under 32 writers", no_change_is_passed_over_under_32_writers},
     {"changes seen in one look come in the order of their commits",
      changes_seen_in_one_look_come_in_the_order_of_their_commits},
