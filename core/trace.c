@@ -387,7 +387,8 @@ int mw_trace_backend_new(const mw_backend *inner, mw_backend **ret_backend, mw_e
                                 .unlock = unlock,
                                 .end_session = end_session,
                                 .stats = stats,
-                                .schema = inner->schema};
+                                .schema = inner->schema,
+                                .upgrade = inner->upgrade};
     *ret_backend = &trace->table;
     return MW_OK;
 }

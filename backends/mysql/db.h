@@ -32,6 +32,7 @@ struct mw_sql_db {
 
     MYSQL *mysql; /* NULL when not connected; only the connection thread */
     mw_mysql_server server;
+    bool made_do; /* with older tables, and said so */
     mw_mysql_packet packet;
     mw_mysql_binlog binlog;
 
@@ -44,6 +45,7 @@ mw_sql_connect_fn mw_mysql_connect;
 mw_sql_disconnect_fn mw_mysql_disconnect;
 mw_sql_interrupt_fn mw_mysql_interrupt;
 mw_sql_schema_fn mw_mysql_schema;
+void mw_mysql_mark(char *text, size_t size, const mw_sql_mark *mark); /* the statement that sets it */
 mw_sql_run_fn mw_mysql_run;
 
 #endif

@@ -1,7 +1,10 @@
+#define _GNU_SOURCE /* asprintf */
 #include "dial.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "errors.h"
@@ -111,4 +114,17 @@ int mw_mysql_ask(MYSQL *mysql, const char *what, const char *text, void (*row)(v
             return mw_mysql_statement_error(mysql, what, err);
     }
     return more > 0 ? mw_mysql_statement_error(mysql, what, err) : MW_OK;
+}
+
+int mw_mysql_ask_patiently(MYSQL *mysql, int interrupt_fd, const char *what, const char *text, mw_error *err) {
+    char *whole = NULL;
+    int failed = 0;
+    if (asprintf(&whole, "%s%s", mariadb_connection(mysql) ? "SET STATEMENT max_statement_time = 0 FOR " : "", text) <
+        0)
+        return mw_fail(err, MW_ENO_MEMORY, "out of memory");
+    int waiting = mysql_real_query_start(&failed, mysql, whole, strlen(whole));
+    while (waiting)
+        waiting = mysql_real_query_cont(&failed, mysql, await(mysql, waiting & ~MYSQL_WAIT_TIMEOUT, interrupt_fd));
+    free(whole);
+    return failed ? mw_mysql_statement_error(mysql, what, err) : MW_OK;
 }

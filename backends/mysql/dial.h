@@ -18,4 +18,8 @@ bool mw_mysql_interrupted(int fd);
 int mw_mysql_ask(MYSQL *mysql, const char *what, const char *text,
                  void (*row)(void *arg, MYSQL_ROW cells, unsigned count), void *arg, mw_error *err);
 
+/* The same for a statement without rows that takes as long as it takes: our own limits do not count, those of the
+ * server are lifted where they can be. It ends early when `interrupt_fd` becomes readable. */
+int mw_mysql_ask_patiently(MYSQL *mysql, int interrupt_fd, const char *what, const char *text, mw_error *err);
+
 #endif

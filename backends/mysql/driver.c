@@ -123,6 +123,8 @@ const mw_sql_driver mw_mysql_driver = {
             .short_type = "VARBINARY(64)",
             .int_type = "BIGINT",
             .table_end = "ENGINE=InnoDB ROW_FORMAT=DYNAMIC",
+            .online = " ALGORITHM=INPLACE LOCK=NONE",
+            .drop_index = ", ALGORITHM=INPLACE, LOCK=NONE",
         },
     .rows_per_statement = MW_MYSQL_ROWS_PER_STATEMENT,
     .own_clock = false,

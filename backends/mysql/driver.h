@@ -4,9 +4,6 @@
 
 #include "sql/driver.h"
 
-/* Before the schema's version, in the comment of table mw_meta: all of the tables are there. */
-#define MW_MYSQL_SCHEMA_MARK "moonwatch schema "
-
 extern const mw_sql_driver mw_mysql_driver;
 
 #endif

@@ -1,5 +1,7 @@
-/* The registry's tables: found, created under a lock, or refused. DDL commits by itself, so a mark that is written last
- * says that all of it is there; who finds tables without it finishes what another began. */
+/* The registry's tables: found, made or brought up under a lock, or refused. DDL commits by itself, so a mark that is
+ * written last says that all of it is there; who finds tables without it finishes what another began. The mark is the
+ * comment of mw_meta. Its first number, all that programs of schema 1 look at, says who may come.
+ */
 #include <mysqld_error.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,25 +9,32 @@
 
 #include "db.h"
 #include "dial.h"
-#include "driver.h"
 #include "errors.h"
 
-#define MARK MW_MYSQL_SCHEMA_MARK
+#define MARK "moonwatch schema "
 
 typedef struct found_schema {
-    bool there; /* mw_meta at least */
-    bool marked;
-    int version;
+    bool there;       /* mw_meta at least */
+    mw_sql_mark mark; /* version 0 = none */
     long locked;
 } found_schema;
 
+void mw_mysql_mark(char *text, size_t size, const mw_sql_mark *mark) {
+    snprintf(text, size, "ALTER TABLE mw_meta COMMENT = '" MARK "%d..%d'", mark->oldest, mark->version);
+}
+
+/* ---- What is there */
+
+/* "moonwatch schema 1..2", and "moonwatch schema 1" as programs of schema 1 write it. */
 static void read_mark(void *arg, MYSQL_ROW cells, unsigned count) {
     found_schema *found = arg;
+    int oldest = 0, version = 0;
     found->there = true;
-    if (cells[0] && strncmp(cells[0], MARK, strlen(MARK)) == 0) {
-        found->marked = true;
-        found->version = atoi(cells[0] + strlen(MARK));
-    }
+    if (!cells[0] || strncmp(cells[0], MARK, strlen(MARK)) != 0)
+        return;
+    if (sscanf(cells[0] + strlen(MARK), "%d..%d", &oldest, &version) == 1)
+        version = oldest;
+    found->mark = oldest > 0 && version > 0 ? (mw_sql_mark){oldest, version} : (mw_sql_mark){-1, -1};
 }
 
 static void read_locked(void *arg, MYSQL_ROW cells, unsigned count) {
@@ -34,78 +43,145 @@ static void read_locked(void *arg, MYSQL_ROW cells, unsigned count) {
 }
 
 static int look(mw_sql_db *db, found_schema *found, mw_error *err) {
+    *found = (found_schema){0};
     return mw_mysql_ask(db->mysql, "schema",
                         "SELECT TABLE_COMMENT FROM information_schema.TABLES "
                         "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'mw_meta'",
                         read_mark, found, err);
 }
 
-/* What another has created before us, or before it died. */
-static bool is_there_already(unsigned number) {
-    return number == ER_TABLE_EXISTS_ERROR || number == ER_DUP_KEYNAME;
-}
+/* ---- The right to change it */
 
-static int may_not_create(mw_sql_db *db, mw_error *err) {
+/* Whoever may not is told what a DBA does instead. */
+static int may_not(mw_sql_db *db, const mw_sql_schema *schema, int version, mw_error *err) {
+    if (!version)
+        return mw_fail(err, MW_EDENIED,
+                       "%s: the registry's tables are missing, and the account '%s' may not create them: grant it "
+                       "CREATE, ALTER and INDEX, or let a DBA run what `moonwatch schema mysql` prints",
+                       db->where, db->options.username);
     return mw_fail(err, MW_EDENIED,
-                   "%s: the registry's tables are missing, and the account '%s' may not create them: grant it "
-                   "CREATE, ALTER and INDEX, or let a DBA run what `moonwatch schema mysql` prints",
-                   db->where, db->options.username);
+                   "%s: the tables have schema %d, and the account '%s' may not bring them to schema %d: grant it "
+                   "CREATE, ALTER and INDEX, or let a DBA run what `moonwatch schema mysql --from %d` prints",
+                   db->where, version, db->options.username, schema->version, version);
 }
 
 /* Who may make tables and not all the rest would leave a half behind, on which the DBA's script fails. The server looks
- * at the rights before it misses the table. */
-static int check_rights_to_create(mw_sql_db *db, mw_error *err) {
+ * at the rights before it misses the table, or the column and the index. */
+static int check_rights_to_change(mw_sql_db *db, const mw_sql_schema *schema, int version, mw_error *err) {
     static const char *const probes[] = {"ALTER TABLE mw_meta DROP COLUMN mw_none", "DROP INDEX mw_none ON mw_meta"};
     for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) {
         int status = mw_mysql_ask(db->mysql, "rights", probes[i], NULL, NULL, err);
         if (status == MW_EDENIED)
-            return may_not_create(db, err);
-        if (mw_mysql_is_gone(mysql_errno(db->mysql)))
+            return may_not(db, schema, version, err);
+        if (status && mw_mysql_is_gone(mysql_errno(db->mysql)))
             return status;
     }
     return MW_OK;
 }
 
-static int create(mw_sql_db *db, const char *const *ddl, int version, mw_error *err) {
-    char mark[96];
-    snprintf(mark, sizeof mark, "ALTER TABLE mw_meta COMMENT = '" MARK "%d'", version);
-    for (size_t i = 0; ddl[i]; i++) {
-        int status = mw_mysql_ask(db->mysql, "create", ddl[i], NULL, NULL, err);
-        if (status == MW_EDENIED)
-            return may_not_create(db, err);
-        if (status && !is_there_already(mysql_errno(db->mysql)))
-            return status;
-    }
-    /* Tables of these names that are not ours lack a column. */
-    int status = mw_mysql_ask(db->mysql, "create",
+/* ---- Making it, and bringing it up. Under the lock */
+
+/* What another has made, or taken away, before us or before it died. */
+static bool is_done_already(unsigned number) {
+    return number == ER_TABLE_EXISTS_ERROR || number == ER_DUP_KEYNAME || number == ER_DUP_FIELDNAME ||
+           number == ER_CANT_DROP_FIELD_OR_KEY;
+}
+
+static int change(void *arg, const char *text, mw_error *err) {
+    mw_sql_db *db = arg;
+    int status = mw_mysql_ask_patiently(db->mysql, db->interrupt_fd, "schema", text, err);
+    return status && is_done_already(mysql_errno(db->mysql)) ? MW_OK : status;
+}
+
+static int set_mark(void *arg, const mw_sql_mark *mark, mw_error *err) {
+    char text[MW_SQL_MARK_SIZE];
+    mw_mysql_mark(text, sizeof text, mark);
+    return change(arg, text, err);
+}
+
+/* Tables of these names that are not ours lack a column. */
+static int check_columns(mw_sql_db *db, mw_error *err) {
+    int status = mw_mysql_ask(db->mysql, "schema",
                               "SELECT identity, revision, floor, lock_floor, epoch FROM mw_meta WHERE 1 = 0;"
                               "SELECT id, secret, expires, txn, verdict, txn_revision FROM mw_sessions WHERE 1 = 0",
                               NULL, NULL, err);
-    if (status == MW_EINTERNAL)
-        return mw_fail(err, MW_ECORRUPT,
-                       "%s: tables named mw_... are there and are no registry's: use another database", db->where);
-    return status ? status : mw_mysql_ask(db->mysql, "create", mark, NULL, NULL, err);
+    return status == MW_EINTERNAL
+               ? mw_fail(err, MW_ECORRUPT,
+                         "%s: tables named mw_... are there and are no registry's: use another database", db->where)
+               : status;
 }
 
-static int create_locked(mw_sql_db *db, const char *const *ddl, int version, found_schema *found, mw_error *err) {
-    int status = mw_mysql_ask(db->mysql, "schema", "SELECT GET_LOCK(CONCAT('moonwatch.', MD5(DATABASE())), 10)",
-                              read_locked, found, err);
+static int no_mark(void *arg, const mw_sql_mark *mark, mw_error *err) {
+    return MW_OK;
+}
+
+/* Tables without a mark may be the half that an older program made. */
+static int make(mw_sql_db *db, const mw_sql_schema *schema, const found_schema *found, mw_error *err) {
+    mw_sql_mark mark = mw_sql_schema_mark(schema, schema->version);
+    int status = MW_OK;
+    for (size_t i = 0; !status && schema->tables[i]; i++)
+        status = change(db, schema->tables[i], err);
+    if (!status)
+        status = check_columns(db, err);
+    if (!status && found->there)
+        status = mw_sql_schema_upgrade(schema, 1, change, no_mark, db, err);
+    return status ? status : set_mark(db, &mark, err);
+}
+
+static int bring_up(mw_sql_db *db, const mw_sql_schema *schema, const found_schema *found, mw_error *err) {
+    int from = found->mark.version;
+    mw_log(db->host, MW_LOG_INFO, "mysql", "%s: brings the tables from schema %d to %d", db->where, from,
+           schema->version);
+    int status = mw_sql_schema_upgrade(schema, from, change, set_mark, db, err);
+    if (!status)
+        mw_log(db->host, MW_LOG_INFO, "mysql", "%s: the tables have schema %d", db->where, schema->version);
+    return status;
+}
+
+static int change_locked(mw_sql_db *db, const mw_sql_schema *schema, found_schema *found, mw_error *err) {
+    int status = look(db, found, err); /* others may have been here since we looked */
+    int version = found->mark.version;
+    if (!status && version)
+        status = mw_sql_schema_judge(schema, &found->mark, db->where, err);
+    if (status || version >= schema->version)
+        return status;
+    /* A half without a mark is judged by its columns, by whoever may read it. */
+    if (!found->there || version)
+        status = check_rights_to_change(db, schema, version, err);
+    if (!status)
+        status = version ? bring_up(db, schema, found, err) : make(db, schema, found, err);
+    return status == MW_EDENIED ? may_not(db, schema, version, err) : status;
+}
+
+static int lock_and_change(mw_sql_db *db, const mw_sql_schema *schema, found_schema *found, mw_error *err) {
+    /* As long as any lock is waited for: the connection's own limits are longer. */
+    int status =
+        mw_mysql_ask(db->mysql, "schema", "SELECT GET_LOCK(CONCAT('moonwatch.', MD5(DATABASE())), @@lock_wait_timeout)",
+                     read_locked, found, err);
     if (status)
         return status;
     if (found->locked != 1)
-        return mw_fail(err, MW_EBUSY, "%s: another process is creating the tables", db->where);
-    status = look(db, found, err);
-    if (!status && !found->there)
-        status = check_rights_to_create(db, err);
-    if (!status && !found->marked) {
-        status = create(db, ddl, version, err);
-        found->marked = !status;
-        found->version = version;
-    }
+        return mw_fail(err, MW_EBUSY, "%s: another process is making the tables, or brings them up", db->where);
+    status = change_locked(db, schema, found, err);
     mw_error ignored;
     (void)mw_mysql_ask(db->mysql, "schema", "DO RELEASE_LOCK(CONCAT('moonwatch.', MD5(DATABASE())))", NULL, NULL,
                        &ignored);
     return status;
+}
+
+static bool is_about_the_change(int status) {
+    return status != MW_EDISCONNECTED && status != MW_ECORRUPT && status != MW_EUNSUPPORTED && status != MW_ENO_MEMORY;
+}
+
+/* Whoever finds tables that it knows how to use stays in service: a DBA has time until the morning. */
+static int make_do(mw_sql_db *db, const mw_sql_schema *schema, const found_schema *found, int status, mw_error *err) {
+    int version = found->mark.version;
+    if (!version || version < schema->least || !is_about_the_change(status))
+        return status;
+    if (!db->made_do)
+        mw_log(db->host, MW_LOG_WARN, "mysql", "goes on with tables of schema %d: %s", version, err->message);
+    db->made_do = true;
+    return MW_OK;
 }
 
 /* No row is touched; the server checks the rights all the same, and says now what is missing. */
@@ -122,15 +198,17 @@ static int check_rights(mw_sql_db *db, mw_error *err) {
     return status ? mw_fail(err, status, "%s", why.message) : MW_OK;
 }
 
-int mw_mysql_schema(mw_sql_db *db, const char *const *ddl, int version, mw_error *err) {
-    found_schema found = {0};
-    int status = look(db, &found, err);
-    if (!status && !found.marked)
-        status = create_locked(db, ddl, version, &found, err);
-    if (status)
-        return status;
-    if (found.version != version)
-        return mw_fail(err, MW_EUNSUPPORTED, "%s: the tables have schema %d, this program knows %d: update %s",
-                       db->where, found.version, version, found.version > version ? "it" : "them");
-    return check_rights(db, err);
+int mw_mysql_schema(mw_sql_db *db, const mw_sql_schema *schema, mw_error *err) {
+    found_schema found;
+    mw_error why = {0};
+    int status = look(db, &found, &why);
+    if (!status && found.mark.version < schema->version) {
+        found_schema before = found;
+        status = lock_and_change(db, schema, &found, &why);
+        if (status)
+            status = make_do(db, schema, &before, status, &why);
+    } else if (!status) {
+        status = mw_sql_schema_judge(schema, &found.mark, db->where, &why);
+    }
+    return status ? mw_fail(err, status, "%s", why.message) : check_rights(db, err);
 }

@@ -205,31 +205,4 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
     [MW__SQL_LOCK_DROP] = {"DELETE {of_rows:mw_locks} AND holder = 0 "
         "AND waiters = 0 AND token <= (SELECT lock_floor FROM mw_meta WHERE id = 2)", "path"},
 };
-
-/* mw_meta has two rows: 1 is what each writer changes first, 2 holds the floor of tokens, which only those read and
- * change who make and drop the rows of locks. */
-const char *const mw__sql_ddl_templates[] = {
-    "CREATE TABLE mw_meta (id {int} NOT NULL PRIMARY KEY, identity {short} NOT NULL, revision {int} NOT NULL, "
-        "floor {int} NOT NULL, lock_floor {int} NOT NULL, epoch {int} NOT NULL) {table_end}",
-    "CREATE TABLE mw_sessions (id {int} NOT NULL PRIMARY KEY, secret {short} NOT NULL, name {bytes} NOT NULL, "
-        "opened {int} NOT NULL, expires {int} NOT NULL, timeout {int} NOT NULL, boot {short} NOT NULL, "
-        "ended {int} NOT NULL, txn {int} NOT NULL, verdict {int} NOT NULL, txn_revision {int} NOT NULL) {table_end}",
-    "CREATE INDEX mw_sessions_expires ON mw_sessions (expires)",
-    "CREATE TABLE mw_entries (path {path} NOT NULL PRIMARY KEY, parent {path} NOT NULL, value {bytes} NOT NULL, "
-        "version {int} NOT NULL, revision {int} NOT NULL, created {int} NOT NULL, owner {int} NOT NULL, "
-        "ctime {int} NOT NULL, mtime {int} NOT NULL) {table_end}",
-    "CREATE INDEX mw_entries_parent ON mw_entries (parent)",
-    "CREATE INDEX mw_entries_owner ON mw_entries (owner)",
-    "CREATE TABLE mw_changes (revision {int} NOT NULL, kind {int} NOT NULL, path {path} NOT NULL, step {int} NOT NULL, "
-        "version {int} NOT NULL, created {int} NOT NULL, owner {int} NOT NULL, value {bytes}, "
-        "PRIMARY KEY (revision, kind, path)) {table_end}",
-    "CREATE TABLE mw_locks (path {path} NOT NULL PRIMARY KEY, token {int} NOT NULL, holder {int} NOT NULL, "
-        "handle {int} NOT NULL, waiters {int} NOT NULL, value {bytes} NOT NULL, since {int} NOT NULL) {table_end}",
-    "CREATE INDEX mw_locks_holder ON mw_locks (holder)",
-    "CREATE TABLE mw_lock_waiters (path {path} NOT NULL, seq {int} NOT NULL, session {int} NOT NULL, "
-        "handle {int} NOT NULL, value {bytes} NOT NULL, since {int} NOT NULL, PRIMARY KEY (path, seq)) {table_end}",
-    "CREATE INDEX mw_lock_waiters_session ON mw_lock_waiters (session)",
-    "CREATE UNIQUE INDEX mw_lock_waiters_handle ON mw_lock_waiters (handle)",
-    NULL,
-};
 /* clang-format on */

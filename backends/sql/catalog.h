@@ -10,6 +10,5 @@ typedef struct mw__sql_template {
 } mw__sql_template;
 
 extern const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT];
-extern const char *const mw__sql_ddl_templates[]; /* ended by NULL */
 
 #endif

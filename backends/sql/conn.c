@@ -1,6 +1,7 @@
 /* The slots that the core calls: each makes a job and returns. */
 #include "conn.h"
 #include "options.h"
+#include "schema.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -60,7 +61,9 @@ static int prepare(mw_conn *conn, const mw_backend *backend, const mw_sql_driver
         memcpy(worker->name, config->name.data, config->name.len);
     int status = take_options(conn, backend, config->options, err);
     if (status == MW_OK)
-        status = mw__sql_catalog_new(driver, &worker->statements, &worker->ddl, err);
+        status = mw__sql_catalog_new(driver, &worker->statements, err);
+    if (status == MW_OK)
+        status = mw__sql_schema_new(&driver->dialect, &worker->schema, err);
     if (status != MW_OK)
         return status;
     mw_sql_driver_config own = {config->host, config->options, worker->timeout, worker->statements,
@@ -89,7 +92,8 @@ static mw_conn *new_conn(const mw_conn_config *config) {
 static void free_worker(mw__sql_worker *worker) {
     if (worker->db)
         worker->driver->free(worker->db);
-    mw__sql_catalog_free(worker->statements, worker->ddl);
+    mw__sql_catalog_free(worker->statements);
+    mw__sql_schema_free(worker->schema);
     free(worker->name);
 }
 

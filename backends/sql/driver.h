@@ -116,12 +116,52 @@ typedef struct mw_sql_dialect {
     const char *short_type; /* up to 64 bytes, compared bytewise: "BLOB" / "VARBINARY(64)" */
     const char *int_type;   /* 64 bit: "INTEGER" / "BIGINT" */
     const char *table_end;  /* after the closing parenthesis: "WITHOUT ROWID" / "ENGINE=InnoDB" */
+    /* How tables are changed while others go on using them: what ends CREATE INDEX, and an ALTER TABLE that drops one
+     * (NULL: DROP INDEX does it). */
+    const char *online;     /* "" / " ALGORITHM=INPLACE LOCK=NONE" */
+    const char *drop_index; /* NULL / ", ALGORITHM=INPLACE, LOCK=NONE" */
 } mw_sql_dialect;
 
 /* What `beat` gives: the clock, and in the lower bits the way to the first end, no less than 0 and no more than their
  * most. */
 #define MW_SQL_BEAT_BITS 20
 #define MW_SQL_BEAT_MOST "1048575"
+
+/* ---- The schema */
+
+/* What a database says of its tables: their version, and the schema of the oldest programs that work with them. The
+ * programs of schema 1 look at one number only, and refuse one above theirs: a mark keeps `oldest` where they look. */
+typedef struct mw_sql_mark {
+    int oldest;
+    int version;
+} mw_sql_mark;
+
+/* From one version to the next. Where DDL commits by itself, a crash may come between any two statements: they are all
+ * run again then, and what is there already (or has gone) counts as done. */
+typedef struct mw_sql_upgrade {
+    int oldest;                    /* of the mark that follows */
+    const char *const *statements; /* ended by NULL */
+} mw_sql_upgrade;
+
+typedef struct mw_sql_schema {
+    int version;                    /* of `tables` */
+    int least;                      /* the oldest tables that this program works with while nobody may upgrade them */
+    const char *const *tables;      /* what makes them in an empty database; ended by NULL */
+    const mw_sql_upgrade *upgrades; /* from 1 to 2, from 2 to 3 ... */
+    size_t upgrade_count;           /* version - 1 */
+} mw_sql_schema;
+
+/* The mark of tables of `version`, which is 1 to `schema->version`. */
+mw_sql_mark mw_sql_schema_mark(const mw_sql_schema *schema, int version);
+
+/* May this program work with tables that are marked so (perhaps after an upgrade)? MW_EUNSUPPORTED: they are too new.
+ * MW_ECORRUPT: that is no mark. */
+int mw_sql_schema_judge(const mw_sql_schema *schema, const mw_sql_mark *found, const char *where, mw_error *err);
+
+/* Call `run` for each statement that tables of version `from` lack, and `complete` after each version. Ends with the
+ * first that fails, and its status. */
+int mw_sql_schema_upgrade(const mw_sql_schema *schema, int from, int (*run)(void *arg, const char *text, mw_error *err),
+                          int (*complete)(void *arg, const mw_sql_mark *mark, mw_error *err), void *arg, mw_error *err);
 
 /* ---- The driver */
 
@@ -142,10 +182,12 @@ typedef void mw_sql_free_fn(mw_sql_db *db);
 typedef int mw_sql_connect_fn(mw_sql_db *db, mw_error *err);
 typedef void mw_sql_disconnect_fn(mw_sql_db *db);
 
-/* Bring the schema: when the registry's tables are absent, run `ddl` (texts ended by NULL, fragments expanded), all or
- * nothing or under a lock, so that two processes starting at once both succeed. `version` is the schema's; a newer one
- * in the database is MW_EUNSUPPORTED, what is no registry at all MW_ECORRUPT. Called after each connect. */
-typedef int mw_sql_schema_fn(mw_sql_db *db, const char *const *ddl, int version, mw_error *err);
+/* Bring the schema: make the tables where there are none, and bring older ones up, all or nothing or under a lock, so
+ * that two processes starting at once both succeed and one that was killed midway is finished by the next. Old programs
+ * keep working meanwhile, as far as the marks say. Tables that cannot be brought up now are used as they are, with a
+ * warning, when `least` allows it. Tables that are too new are MW_EUNSUPPORTED, what is no registry at all MW_ECORRUPT.
+ * Called after each connect. */
+typedef int mw_sql_schema_fn(mw_sql_db *db, const mw_sql_schema *schema, mw_error *err);
 
 /* Run a batch. The layer clears its own results before each call; a driver calls `row` for what one attempt gave.
  *   MW_OK             done (see `stopped`)
@@ -230,11 +272,11 @@ const char *mw_sql_option(const mw_option *options, const char *key);
 int mw_sql_option_int(const mw_option *options, const char *key, int64_t initial, int64_t least, int64_t most,
                       int64_t *ret_value, mw_error *err);
 
-/* The expanded DDL as one text that a DBA can run; malloc'ed, NULL without memory. */
-char *mw_sql_schema_text(const mw_sql_dialect *dialect);
-
-/* The same, then the mark that the driver looks for: `before`, the schema's version, `after`.
- * `before` may be NULL: no mark. */
-char *mw_sql_schema_script(const mw_sql_dialect *dialect, const char *before, const char *after);
+/* What a DBA runs, malloc'ed: the tables of an empty database (`from` = 0), or what brings up those of schema `from`;
+ * with their marks, which `mark` words. MW_EINVALID: there is no such schema. */
+#define MW_SQL_MARK_SIZE 256
+int mw_sql_schema_script(const mw_sql_dialect *dialect, int from,
+                         void (*mark)(char *text, size_t size, const mw_sql_mark *mark), char **ret_text,
+                         mw_error *err);
 
 #endif

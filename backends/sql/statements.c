@@ -9,7 +9,7 @@
 
 typedef struct expansion {
     const mw_sql_dialect *dialect;
-    const mw_sql_statement *statement; /* whose columns {rows} names; NULL in DDL */
+    const mw_sql_statement *statement; /* whose columns {rows} names; NULL in a schema */
     bool rows_inline;
     FILE *out;
 } expansion;
@@ -55,6 +55,17 @@ static void write_from(const expansion *to, mw_str table) {
     (void)fprintf(to->out, "FROM %.*s%s", MW_STR_FMT(table), joinable(to->dialect));
 }
 
+/* {drop_index:table.index}. MariaDB takes no options after DROP INDEX. */
+static void write_drop_index(const expansion *to, mw_str name) {
+    const char *dot = memchr(name.data, '.', name.len);
+    mw_str table = {name.data, (size_t)(dot - name.data)}, index = {dot + 1, name.len - table.len - 1};
+    if (to->dialect->drop_index)
+        (void)fprintf(to->out, "ALTER TABLE %.*s DROP INDEX %.*s%s", MW_STR_FMT(table), MW_STR_FMT(index),
+                      to->dialect->drop_index);
+    else
+        (void)fprintf(to->out, "DROP INDEX %.*s", MW_STR_FMT(index));
+}
+
 /* {new:column}: the value that an upsert wanted to insert. */
 static bool write_special(const expansion *to, mw_str name) {
     if (mw_str_equal(name, mw_str_of("rows"))) {
@@ -75,6 +86,10 @@ static bool write_special(const expansion *to, mw_str name) {
     }
     if (name.len > 5 && memcmp(name.data, "from:", 5) == 0) {
         write_from(to, (mw_str){name.data + 5, name.len - 5});
+        return true;
+    }
+    if (name.len > 11 && memcmp(name.data, "drop_index:", 11) == 0) {
+        write_drop_index(to, (mw_str){name.data + 11, name.len - 11});
         return true;
     }
     return false;
@@ -100,6 +115,7 @@ static bool write_fragment(const expansion *to, mw_str name) {
         {"int", d->int_type},
         {"table_end", d->table_end},
         {"joinable", joinable(d)},
+        {"online", d->online},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (!mw_str_equal(name, mw_str_of(known[i].name)))
@@ -172,74 +188,28 @@ static int expand_statements(const mw_sql_driver *driver, mw_sql_statement *stat
     return status;
 }
 
-static size_t ddl_count(void) {
-    size_t count = 0;
-    while (mw__sql_ddl_templates[count])
-        count++;
-    return count;
+int mw__sql_expand(const mw_sql_dialect *dialect, const char *text, const char **ret_text, mw_error *err) {
+    expansion to = {dialect, NULL, false, NULL};
+    return expand(&to, text, ret_text, err);
 }
 
-static int expand_ddl(const mw_sql_dialect *dialect, char **ddl, mw_error *err) {
-    int status = MW_OK;
-    for (size_t i = 0; status == MW_OK && mw__sql_ddl_templates[i]; i++) {
-        expansion to = {dialect, NULL, false, NULL};
-        const char *text = NULL;
-        status = expand(&to, mw__sql_ddl_templates[i], &text, err);
-        ddl[i] = (char *)text;
-    }
-    return status;
-}
-
-int mw__sql_catalog_new(const mw_sql_driver *driver, mw_sql_statement **ret_statements, char ***ret_ddl,
-                        mw_error *err) {
+int mw__sql_catalog_new(const mw_sql_driver *driver, mw_sql_statement **ret_statements, mw_error *err) {
     mw_sql_statement *statements = calloc(MW__SQL_STATEMENT_COUNT, sizeof *statements);
-    char **ddl = calloc(ddl_count() + 1, sizeof *ddl);
-    if (!statements || !ddl) {
-        mw__sql_catalog_free(statements, ddl);
+    if (!statements)
         return mw_fail(err, MW_ENO_MEMORY, "out of memory preparing SQL");
-    }
     int status = expand_statements(driver, statements, err);
-    if (status == MW_OK)
-        status = expand_ddl(&driver->dialect, ddl, err);
     if (status != MW_OK) {
-        mw__sql_catalog_free(statements, ddl);
+        mw__sql_catalog_free(statements);
         return status;
     }
     *ret_statements = statements;
-    *ret_ddl = ddl;
     return MW_OK;
 }
 
-void mw__sql_catalog_free(mw_sql_statement *statements, char **ddl) {
+void mw__sql_catalog_free(mw_sql_statement *statements) {
     for (size_t i = 0; statements && i < MW__SQL_STATEMENT_COUNT; i++) {
         free((char *)statements[i].text);
         free((char *)statements[i].columns[0]);
     }
     free(statements);
-    for (size_t i = 0; ddl && ddl[i]; i++)
-        free(ddl[i]);
-    free(ddl);
-}
-
-char *mw_sql_schema_script(const mw_sql_dialect *dialect, const char *before, const char *after) {
-    char *bytes = NULL;
-    size_t size = 0;
-    expansion to = {dialect, NULL, false, open_memstream(&bytes, &size)};
-    if (!to.out)
-        return NULL;
-    bool good = true;
-    for (size_t i = 0; good && mw__sql_ddl_templates[i]; i++) {
-        good = write_text(&to, mw__sql_ddl_templates[i]);
-        (void)fputs(";\n", to.out);
-    }
-    if (before)
-        (void)fprintf(to.out, "%s%d%s", before, MW__SQL_SCHEMA_VERSION, after);
-    if (fclose(to.out) == 0 && good)
-        return bytes;
-    free(bytes);
-    return NULL;
-}
-
-char *mw_sql_schema_text(const mw_sql_dialect *dialect) {
-    return mw_sql_schema_script(dialect, NULL, NULL);
 }

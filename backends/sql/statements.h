@@ -4,9 +4,6 @@
 
 #include "driver.h"
 
-/* Schema version; in SQLite also `user_version`. */
-#define MW__SQL_SCHEMA_VERSION 1
-
 /* Kinds of rows in the change log. */
 #define MW__SQL_CHANGED 1 /* the entry was created or changed */
 #define MW__SQL_REMOVED 2 /* it was deleted; `value` is its last */
@@ -57,9 +54,12 @@ typedef enum mw__sql_statement_id {
         MW__SQL_STATEMENT_COUNT
 } mw__sql_statement_id;
 
-/* Expand the catalogue for a dialect: MW__SQL_STATEMENT_COUNT statements, and the DDL as texts ended by NULL. Freed
- * with mw__sql_catalog_free. MW_ENO_MEMORY, or MW_EINTERNAL for a fragment that no dialect has. */
-int mw__sql_catalog_new(const mw_sql_driver *driver, mw_sql_statement **ret_statements, char ***ret_ddl, mw_error *err);
-void mw__sql_catalog_free(mw_sql_statement *statements, char **ddl);
+/* Expand the catalogue for a dialect: MW__SQL_STATEMENT_COUNT statements. Freed with mw__sql_catalog_free.
+ * MW_ENO_MEMORY, or MW_EINTERNAL for a fragment that no dialect has. */
+int mw__sql_catalog_new(const mw_sql_driver *driver, mw_sql_statement **ret_statements, mw_error *err);
+void mw__sql_catalog_free(mw_sql_statement *statements);
+
+/* Expand one text that has no row source; malloc'ed. Errors as above. */
+int mw__sql_expand(const mw_sql_dialect *dialect, const char *text, const char **ret_text, mw_error *err);
 
 #endif

@@ -157,7 +157,7 @@ static void try_connect(mw__sql_worker *worker) {
     bool again = worker->known;
     int status = worker->driver->connect(worker->db, &err);
     if (status == MW_OK)
-        status = worker->driver->schema(worker->db, (const char *const *)worker->ddl, MW__SQL_SCHEMA_VERSION, &err);
+        status = worker->driver->schema(worker->db, worker->schema, &err);
     if (status == MW_OK)
         status = mw__sql_hello(worker, &err);
     if (status == MW_OK) {

@@ -25,7 +25,7 @@ typedef struct mw__sql_worker {
     const mw_sql_driver *driver;
     mw_sql_db *db;
     mw_sql_statement *statements;
-    char **ddl;
+    mw_sql_schema *schema;
     char *name;
     size_t name_len;
     mw_time timeout;

@@ -37,14 +37,18 @@ struct mw_sql_db {
 extern const mw_sql_driver mw__sqlite_driver;
 extern const mw_requirement mw__sqlite_options[];
 
-/* file.c: opening, the schema, telling others */
+/* file.c: opening, telling others */
 mw_sql_connect_fn mw__sqlite_connect;
 mw_sql_disconnect_fn mw__sqlite_disconnect;
-mw_sql_schema_fn mw__sqlite_schema;
-int mw__sqlite_check_size(mw_sql_db *db, mw_error *err);      /* MW_ECORRUPT when its end is missing */
+int mw__sqlite_execute(mw_sql_db *db, const char *text, mw_error *err); /* no parameters, no rows */
+int mw__sqlite_check_size(mw_sql_db *db, mw_error *err);                /* MW_ECORRUPT when its end is missing */
 int mw__sqlite_counter(mw_sql_db *db, uint32_t *ret_counter); /* of commits to this file; within a transaction */
 int mw__sqlite_same_file(const mw_sql_db *db, mw_error *err);
 void mw__sqlite_announce(mw_sql_db *db);
+
+/* schema.c: the tables, and the mark that says what they are */
+mw_sql_schema_fn mw__sqlite_schema;
+void mw__sqlite_mark(char *text, size_t size, const mw_sql_mark *mark); /* the statements that set it */
 
 /* run.c: statements and errors */
 mw_sql_run_fn mw__sqlite_run;

@@ -109,6 +109,7 @@ const mw_sql_driver mw__sqlite_driver = {
             .bytes_type = "BLOB",
             .short_type = "BLOB",
             .int_type = "INTEGER",
+            .online = "",
             .table_end = "WITHOUT ROWID",
         },
     .rows_per_statement = 1,

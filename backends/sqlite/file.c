@@ -38,7 +38,7 @@ static void read_boot_id(mw_sql_db *db) {
     db->boot[strcspn(db->boot, "\n")] = '\0';
 }
 
-static int execute(mw_sql_db *db, const char *text, mw_error *err) {
+int mw__sqlite_execute(mw_sql_db *db, const char *text, mw_error *err) {
     int code = sqlite3_exec(db->handle, text, NULL, NULL, NULL);
     return code == SQLITE_OK ? MW_OK : mw__sqlite_fail(db, code, err);
 }
@@ -46,10 +46,11 @@ static int execute(mw_sql_db *db, const char *text, mw_error *err) {
 /* SQLite before 3.51.3 can corrupt a WAL shared by several processes; a rollback journal is safe, and its commit wakes
  * readers by the file itself. The journal stays (PERSIST): deleting it each time costs the directory's sync. */
 static int configure(mw_sql_db *db, mw_error *err) {
-    return execute(db,
-                   "PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA journal_mode = PERSIST; "
-                   "PRAGMA journal_size_limit = 4194304; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;",
-                   err);
+    return mw__sqlite_execute(
+        db,
+        "PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA journal_mode = PERSIST; "
+        "PRAGMA journal_size_limit = 4194304; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;",
+        err);
 }
 
 /* Only the file: watching its directory makes a process of root spin on its own journal. */
@@ -184,83 +185,4 @@ int mw__sqlite_same_file(const mw_sql_db *db, mw_error *err) {
 /* By path: opening and closing the file would drop SQLite's locks on it. */
 void mw__sqlite_announce(mw_sql_db *db) {
     (void)utimensat(AT_FDCWD, db->path, NULL, 0);
-}
-
-/* ---- The schema */
-
-typedef struct identity {
-    int64_t application;
-    int64_t version;
-    int64_t objects;
-} identity;
-
-static int ask(mw_sql_db *db, const char *text, int64_t *ret_value, mw_error *err) {
-    sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(db->handle, text, -1, &statement, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
-        *ret_value = sqlite3_column_int64(statement, 0);
-    int end = sqlite3_finalize(statement);
-    return code == SQLITE_ROW ? MW_OK : mw__sqlite_fail(db, end ? end : code, err);
-}
-
-static int identify(mw_sql_db *db, identity *ret_identity, mw_error *err) {
-    int status = ask(db, "SELECT COUNT(*) FROM sqlite_master", &ret_identity->objects, err);
-    if (status == MW_OK)
-        status = ask(db, "PRAGMA application_id", &ret_identity->application, err);
-    if (status == MW_OK)
-        status = ask(db, "PRAGMA user_version", &ret_identity->version, err);
-    return status;
-}
-
-static int judge(mw_sql_db *db, const identity *is, int version, mw_error *err) {
-    if (is->application == 0 && is->version == 0 && is->objects == 0)
-        return MW_OK;
-    if (is->application != MW__SQLITE_APPLICATION_ID)
-        return mw_fail(err, MW_ECORRUPT, "%s: the database of another application; choose another path", db->path);
-    if (is->version > version)
-        return mw_fail(err, MW_EUNSUPPORTED, "%s: written by a newer Moonwatch (schema %lld, we know %d); upgrade",
-                       db->path, (long long)is->version, version);
-    return MW_OK;
-}
-
-static int look(mw_sql_db *db, int version, identity *ret_identity, mw_error *err) {
-    int status = execute(db, "BEGIN", err);
-    if (status != MW_OK)
-        return status;
-    status = identify(db, ret_identity, err);
-    if (status == MW_OK)
-        status = mw__sqlite_check_size(db, err);
-    if (status == MW_OK)
-        status = judge(db, ret_identity, version, err);
-    (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
-    return status;
-}
-
-static int create(mw_sql_db *db, const char *const *ddl, int version, mw_error *err) {
-    char stamp[96];
-    identity is = {0};
-    int status = execute(db, "BEGIN IMMEDIATE", err);
-    if (status == MW_OK)
-        status = identify(db, &is, err);
-    if (status == MW_OK)
-        status = judge(db, &is, version, err);
-    for (size_t i = 0; status == MW_OK && is.objects == 0 && ddl[i]; i++)
-        status = execute(db, ddl[i], err);
-    (void)sqlite3_snprintf(sizeof stamp, stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
-                           MW__SQLITE_APPLICATION_ID, version);
-    if (status == MW_OK && is.objects == 0)
-        status = execute(db, stamp, err);
-    if (status == MW_OK)
-        status = execute(db, "COMMIT", err);
-    if (status != MW_OK && !sqlite3_get_autocommit(db->handle))
-        (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
-    return status;
-}
-
-int mw__sqlite_schema(mw_sql_db *db, const char *const *ddl, int version, mw_error *err) {
-    identity is = {0};
-    int status = look(db, version, &is, err);
-    return status == MW_OK && is.objects == 0 ? create(db, ddl, version, err) : status;
 }

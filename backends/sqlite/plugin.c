@@ -1,4 +1,8 @@
 /* The loadable backend "sqlite". */
+#define _GNU_SOURCE /* asprintf */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "db.h"
 
 static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw_conn **ret_conn, mw_error *err) {
@@ -6,9 +10,21 @@ static int open_conn(const mw_backend *backend, const mw_conn_config *config, mw
 }
 
 static char *schema(void) {
-    return mw_sql_schema_script(
-        &mw__sqlite_driver.dialect,
-        "PRAGMA application_id = " MW__SQLITE_TEXT(MW__SQLITE_APPLICATION_ID) ";\nPRAGMA user_version = ", ";\n");
+    char *text = NULL;
+    (void)mw_sql_schema_script(&mw__sqlite_driver.dialect, 0, mw__sqlite_mark, &text, NULL);
+    return text;
+}
+
+/* Whole or not at all, as we do it ourselves. */
+static int upgrade(int from, char **ret_text, mw_error *err) {
+    char *text = NULL, *all = NULL;
+    int status = mw_sql_schema_script(&mw__sqlite_driver.dialect, from, mw__sqlite_mark, &text, err);
+    if (status == MW_OK && asprintf(&all, "BEGIN IMMEDIATE;\n%sCOMMIT;\n", text) < 0)
+        status = mw_fail(err, MW_ENO_MEMORY, "out of memory writing the schema");
+    free(text);
+    if (status == MW_OK)
+        *ret_text = all;
+    return status;
 }
 
 static const mw_backend backend = {
@@ -31,6 +47,7 @@ static const mw_backend backend = {
     .end_session = mw_sql_end_session,
     .stats = mw_sql_stats,
     .schema = schema,
+    .upgrade = upgrade,
 };
 
 __attribute__((visibility("default"))) const mw_backend *mw_backend_plugin(void);

@@ -13,7 +13,6 @@ struct bench_floor {
     size_t count;
     mw_sql_db functions; /* for mw_now() and its kin only */
     mw_sql_statement *statements;
-    char **ddl;
     sqlite3_int64 txn;
 };
 
@@ -34,7 +33,7 @@ static int prepare(bench_floor *bare) {
 
 bench_floor *bench_floor_open(const char *path) {
     bench_floor *bare = calloc(1, sizeof *bare);
-    if (!bare || mw__sql_catalog_new(&mw__sqlite_driver, &bare->statements, &bare->ddl, NULL) != MW_OK)
+    if (!bare || mw__sql_catalog_new(&mw__sqlite_driver, &bare->statements, NULL) != MW_OK)
         return NULL;
     if (sqlite3_open(path, &bare->handle) != SQLITE_OK)
         return NULL;
@@ -104,6 +103,6 @@ void bench_floor_close(bench_floor *bare) {
         (void)sqlite3_finalize(bare->steps[i]);
     (void)sqlite3_exec(bare->handle, "DELETE FROM mw_sessions WHERE id = 4242", NULL, NULL, NULL);
     (void)sqlite3_close(bare->handle);
-    mw__sql_catalog_free(bare->statements, bare->ddl);
+    mw__sql_catalog_free(bare->statements);
     free(bare);
 }

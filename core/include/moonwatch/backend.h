@@ -239,6 +239,10 @@ typedef void mw_backend_stats_fn(mw_conn *conn, mw_backend_stats *ret_stats);
  * text, or NULL without memory. */
 typedef char *mw_backend_schema_fn(void);
 
+/* The same for tables that version `from` (1 or more) of the backend's schema made: what brings them up to what this
+ * program makes. MW_EINVALID: there is no such version. */
+typedef int mw_backend_upgrade_fn(int from, char **ret_text, mw_error *err);
+
 /* The table. `size` and `abi` first; append only. A table shorter than the core needs is refused when it is loaded. */
 struct mw_backend {
     size_t size;
@@ -261,6 +265,7 @@ struct mw_backend {
     mw_backend_end_session_fn *end_session; /* required */
     mw_backend_stats_fn *stats;             /* optional, otherwise all zero */
     mw_backend_schema_fn *schema;           /* optional, otherwise there is nothing to prepare */
+    mw_backend_upgrade_fn *upgrade;         /* optional, otherwise there is nothing to bring up */
 };
 
 /* The one symbol that a loadable backend exports: `const mw_backend *mw_backend_plugin(void)`. The table lives as long

@@ -174,6 +174,39 @@ static void the_end_of_a_session_waits_for_no_row_of_others(void) {
     spi_close(&rig.b);
 }
 
+/* ---- Idle locks */
+
+/* Free ones that were used a moment ago: none of them may leave the table. */
+static void leave_free(int count) {
+    spec_mysql_sql(&rig.server,
+                   "INSERT INTO moonwatch.mw_locks SELECT CONCAT('/f/', seq), 1, 0, 0, 0, '', UNIX_TIMESTAMP() * 1000 "
+                   "FROM mysql.seq_1_to_%d; ANALYZE TABLE moonwatch.mw_locks",
+                   count);
+}
+
+/* Over more heartbeats than lie between two looks for them. */
+static int64_t rows_of_looks_for_idle_locks(void) {
+    int64_t rows = spec_mysql_status(&rig.server, "ROWS_READ"),
+            own = spec_mysql_status(&rig.server, "ROWS_READ") - rows;
+    rows = spec_mysql_status(&rig.server, "ROWS_READ");
+    CHECK(spi_await(&rig.a, &rig.a.confirmed, rig.a.confirmed + 70));
+    return spec_mysql_status(&rig.server, "ROWS_READ") - rows - own;
+}
+
+static void a_look_for_idle_locks_reads_the_same_rows_beside_ten_thousand_free_ones(void) {
+    static const mw_option brisk[] = {
+        {"session_timeout_ms", "3000"}, {"heartbeat_ms", "20"}, {"binlog", "off"}, {NULL, NULL}};
+    rig_open(&rig.a, brisk);
+    leave_free(10);
+    int64_t few = rows_of_looks_for_idle_locks();
+    spec_mysql_sql(&rig.server, "DELETE FROM moonwatch.mw_locks");
+    leave_free(10000);
+    int64_t many = rows_of_looks_for_idle_locks();
+    spi_close(&rig.a);
+    CHECK(few < 1000);
+    CHECK(many < 1000);
+}
+
 enum { WRITERS = 32, EACH = 20 };
 
 typedef struct writer {
@@ -263,6 +296,8 @@ static const spec_case cases[] = {
     {"the end of a session reads the same rows beside 10,000 waiters",
      the_end_of_a_session_reads_the_same_rows_beside_ten_thousand_waiters},
     {"the end of a session waits for no row of others", the_end_of_a_session_waits_for_no_row_of_others},
+    {"a look for idle locks reads the same rows beside 10,000 free ones",
+     a_look_for_idle_locks_reads_the_same_rows_beside_ten_thousand_free_ones},
     {"no change is passed over under 32 writers", no_change_is_passed_over_under_32_writers},
     {"changes seen in one look come in the order of their commits",
      changes_seen_in_one_look_come_in_the_order_of_their_commits},

@@ -177,8 +177,8 @@ static void disconnect(mw_sql_db *db) {
     real->disconnect(of(db)->real);
 }
 
-static int schema(mw_sql_db *db, const char *const *ddl, int version, mw_error *err) {
-    return real->schema(of(db)->real, ddl, version, err);
+static int schema(mw_sql_db *db, const mw_sql_schema *schema, mw_error *err) {
+    return real->schema(of(db)->real, schema, err);
 }
 
 static int wake_fd(mw_sql_db *db) {
