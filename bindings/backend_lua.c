@@ -3,6 +3,7 @@
 
 #include <backends/memory/memory.h>
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,25 @@ static int core_backend_info(lua_State *L) {
     return 1;
 }
 
+/* backend_upgrade(backend, from): what brings up tables of schema `from`, as a text; nil, err. */
+static int core_backend_upgrade(lua_State *L) {
+    const mw_backend *backend = find_backend(L);
+    if (!backend)
+        return 2;
+    mw_str none = {0};
+    mw_error err = {0};
+    char *text = NULL;
+    lua_Integer from = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, from >= 1 && from <= INT_MAX, 2, "a version of the schema");
+    int status = backend->upgrade ? backend->upgrade((int)from, &text, &err)
+                                  : mw_fail(&err, MW_EUNSUPPORTED, "it has no tables that could be brought up");
+    if (status != MW_OK)
+        return mw__lua_failure(L, status, err.message, none, lua_tostring(L, 1));
+    lua_pushstring(L, text);
+    free(text);
+    return 1;
+}
+
 /* options_of(backend): what it takes, as a list of {key=, kind=, initial=, required=, help=}; nil, err. */
 static int core_options_of(lua_State *L) {
     const mw_backend *backend = find_backend(L);
@@ -73,7 +93,9 @@ static int core_options_of(lua_State *L) {
 }
 
 void mw__lua_backend_open(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"options_of", core_options_of}, {"backend_info", core_backend_info}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"options_of", core_options_of},
+                                         {"backend_info", core_backend_info},
+                                         {"backend_upgrade", core_backend_upgrade},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

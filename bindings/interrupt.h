@@ -1,6 +1,6 @@
-/* Ctrl-C while a plain script waits. lua5.4, and programs like it, answer SIGINT by setting a hook, which raises as soon
- * as Lua code runs; the loop would sleep on until then. So we look for a new hook before we sleep, and let a signal end
- * the sleep. No handler of our own: the application's signals are its own. */
+/* Ctrl-C while a plain script waits. lua5.4, and programs like it, answer SIGINT by setting a hook, which raises as
+ * soon as Lua code runs; the loop would sleep on until then. So we look for a new hook before we sleep, and let a
+ * signal end the sleep. No handler of our own: the application's signals are its own. */
 #ifndef MOONWATCH_BINDINGS_INTERRUPT_H
 #define MOONWATCH_BINDINGS_INTERRUPT_H
 

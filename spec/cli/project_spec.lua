@@ -75,4 +75,20 @@ describe("a project", function()
     assert.equal(1, code)
     assert.matches("memory has no tables: there is nothing to prepare", err)
   end)
+
+  it("can have its tables of an older version brought up by an administrator", function()
+    local fixtures = (os.getenv "MOONWATCH_SOURCE" or ".") .. "/spec/backends/sql/schema_1/sqlite.sql"
+    assert.is_true(os.execute(("sqlite3 %s/old.db <%s"):format(p.folder, fixtures)))
+    p:write("upgrade", p:ok { "schema", "sqlite", "--from", "1" })
+    assert.is_true(os.execute(("sqlite3 %s/old.db <%s/upgrade"):format(p.folder, p.folder)))
+    p:ok { "put", "-b", "sqlite:old.db", "/a", "1" }
+    assert.equal("1", p:ok { "get", "-b", "sqlite:old.db", "/a" })
+    local code, _, err = p:run { "schema", "sqlite", "--from", "99" }
+    assert.equal(1, code)
+    assert.matches("nothing to bring up from schema 99: the newest is %d", err)
+    code, _, err = p:run { "schema", "sqlite", "--from", "old" }
+    assert.equal(2, code)
+    assert.matches("'old' is no schema", err)
+    assert.matches("CREATE, ALTER, INDEX", (p:ok { "schema", "mysql", "--from", "1" }))
+  end)
 end)

@@ -228,8 +228,8 @@ typedef struct mw_election_events {
 } mw_election_events;
 
 /* Stand for election for as long as the handle lives, over session losses: after `lost` it joins the queue again. An
- * attempt that is refused, and may be won later, is repeated after 100 ms, then up to a second, and told in the log: once
- * for each reason, then at growing pauses. */
+ * attempt that is refused, and may be won later, is repeated after 100 ms, then up to a second, and told in the log:
+ * once for each reason, then at growing pauses. */
 int mw_election_new(mw_registry *, mw_str path, mw_str record, const mw_election_events *events, void *arg,
                     mw_election **ret_election, mw_error *err);
 const mw_lock *mw_election_lock(const mw_election *election); /* for mw_step.lock */

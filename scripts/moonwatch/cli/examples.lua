@@ -27,5 +27,6 @@ return {
     elect = { "moonwatch elect /elections/cron --record $(hostname) --again -- crond -f" },
     export = { "moonwatch export >registry.jsonl", "moonwatch export /config | moonwatch import -b sqlite:copy.db" },
     import = { "moonwatch import --dry-run registry.jsonl", "moonwatch import registry.jsonl --yes" },
+    schema = { "moonwatch schema mysql | mysql registry", "moonwatch schema mysql --from 1 | mysql registry" },
     completion = { "source <(moonwatch completion bash)" },
 }
