@@ -12,6 +12,11 @@ static mw_str text_of(const unsigned char *bytes, size_t len) {
     return (mw_str){(const char *)bytes, len};
 }
 
+int mw__sql_connect(mw__sql_worker *worker, mw_error *err) {
+    int status = worker->driver->connect(worker->db, err);
+    return status == MW_OK ? worker->driver->schema(worker->db, worker->schema, err) : status;
+}
+
 /* ---- The registry's identity */
 
 static int init_meta(mw__sql_worker *worker, mw_error *err) {
@@ -260,9 +265,23 @@ int mw__sql_end_by_secret(mw__sql_worker *worker, mw_session_id id, const unsign
     return mw__sql_end_session_row(worker, id, &secret_value, true, err);
 }
 
-int mw__sql_end_own(mw__sql_worker *worker, mw_error *err) {
-    if (!worker->session)
-        return MW_OK;
+static int end_own(mw__sql_worker *worker, mw_error *err) {
     mw_sql_value secret = mw__sql_bytes(text_of(worker->secret, MW_SECRET_SIZE));
     return mw__sql_end_session_row(worker, worker->session, &secret, true, err);
+}
+
+/* That a connection broke may show only now. Ending it twice does no harm. */
+void mw__sql_say_goodbye(mw__sql_worker *worker) {
+    mw_error err = {0};
+    mw_time over = mw__sql_now() + worker->timeout; /* whatever becomes of us */
+    int status = worker->session ? end_own(worker, &err) : MW_OK;
+    for (unsigned attempt = 0; mw__sql_passing(status) && mw__sql_now() < over; attempt++) {
+        mw__sql_pause(worker, attempt);
+        worker->driver->disconnect(worker->db);
+        if (atomic_load(&worker->channel->hurry)) /* an interruption from now on is found by what follows */
+            return;
+        status = mw__sql_connect(worker, &err);
+        if (status == MW_OK)
+            status = end_own(worker, &err);
+    }
 }

@@ -29,7 +29,7 @@ void mw__sql_saw(mw__sql_worker *worker, int64_t revision) {
 
 /* ---- Running batches */
 
-static void pause_between(mw__sql_worker *worker, unsigned attempt) {
+void mw__sql_pause(mw__sql_worker *worker, unsigned attempt) {
     uint64_t cap = attempt < 6 ? UINT64_C(1) << attempt : 64;
     struct timespec pause = {0, (long)(1 + mw__sql_random(worker) % (cap * 1000)) * 1000};
     (void)nanosleep(&pause, NULL);
@@ -59,7 +59,7 @@ int mw__sql_run(mw__sql_worker *worker, mw__sql_batch *batch, mw_error *err) {
                 err->code = MW_EDISCONNECTED;
             return MW_EDISCONNECTED;
         }
-        pause_between(worker, attempt);
+        mw__sql_pause(worker, attempt);
     }
 }
 
@@ -132,8 +132,7 @@ static void disconnect(mw__sql_worker *worker, const mw_error *why) {
     worker->retry_at = mw__sql_now() + mw__sql_random(worker) % FIRST_RETRY;
 }
 
-/* Connecting again mends these; anything else needs a person. */
-static bool passing(int status) {
+bool mw__sql_passing(int status) {
     return status == MW_EDISCONNECTED || status == MW_EUNKNOWN || status == MW_EIO || status == MW_EBUSY ||
            status == MW_ETIMEOUT || status == MW_ENO_MEMORY || status == MW_ESESSION_LOST;
 }
@@ -155,9 +154,7 @@ static void drain(mw__sql_worker *worker, const char *why) {
 static void try_connect(mw__sql_worker *worker) {
     mw_error err = {0};
     bool again = worker->known;
-    int status = worker->driver->connect(worker->db, &err);
-    if (status == MW_OK)
-        status = worker->driver->schema(worker->db, worker->schema, &err);
+    int status = mw__sql_connect(worker, &err);
     if (status == MW_OK)
         status = mw__sql_hello(worker, &err);
     if (status == MW_OK) {
@@ -168,7 +165,7 @@ static void try_connect(mw__sql_worker *worker) {
         return;
     }
     worker->driver->disconnect(worker->db);
-    if (passing(status)) {
+    if (mw__sql_passing(status)) {
         if (worker->attempts == 2)
             mw_log(worker->host, MW_LOG_WARN, worker->driver->name, "not connected: %s", err.message);
         plan_retry(worker);
@@ -215,7 +212,7 @@ static void after_commit(mw__sql_worker *worker) {
     int status = mw__sql_poll(worker, true, &err);
     if (status == MW_OK && worker->highest - worker->floor > worker->retention + worker->retention / 4)
         status = mw__sql_tidy(worker, &err);
-    if (status != MW_OK && passing(status))
+    if (status != MW_OK && mw__sql_passing(status))
         give_way(worker, status, &err);
 }
 
@@ -264,9 +261,8 @@ static void run_lock(mw__sql_worker *worker, mw__sql_job *job) {
 }
 
 static void end_all(mw__sql_worker *worker, int how) {
-    mw_error err = {0};
     if (how == MW__SQL_CLOSE_END && worker->connected)
-        (void)mw__sql_end_own(worker, &err);
+        mw__sql_say_goodbye(worker);
     worker->stop = true;
 }
 
@@ -484,7 +480,7 @@ void *mw__sql_worker_run(void *arg) {
         if (last)
             reply(worker, last, MW_OK);
         else
-            pause_between(worker, 6);
+            mw__sql_pause(worker, 6);
     }
     return NULL;
 }

@@ -78,14 +78,23 @@ uint64_t mw__sql_random(mw__sql_worker *worker);
 /* Run a batch, repeating it on conflicts. Counts. */
 int mw__sql_run(mw__sql_worker *worker, mw__sql_batch *batch, mw_error *err);
 
+/* Between two attempts: longer and longer, up to 64 ms. */
+void mw__sql_pause(mw__sql_worker *worker, unsigned attempt);
+
+/* Connecting again mends these; anything else needs a person. */
+bool mw__sql_passing(int status);
+
 /* Note that a revision was seen. */
 void mw__sql_saw(mw__sql_worker *worker, int64_t revision);
 
 /* ---- session.c */
 /* After connecting: look who the registry is, take up our session or open a new one, tell the host's side. */
 int mw__sql_hello(mw__sql_worker *worker, mw_error *err);
+/* To tables that we can use. The session is as it was. */
+int mw__sql_connect(mw__sql_worker *worker, mw_error *err);
 int mw__sql_renew(mw__sql_worker *worker, mw_error *err);
-int mw__sql_end_own(mw__sql_worker *worker, mw_error *err);
+/* End our session, on another connection if this one turns out to be broken; until the host's patience ends. */
+void mw__sql_say_goodbye(mw__sql_worker *worker);
 int mw__sql_end_by_secret(mw__sql_worker *worker, mw_session_id id, const unsigned char secret[MW_SECRET_SIZE],
                           mw_error *err);
 /* Our session is over: tell, and open a new one. */

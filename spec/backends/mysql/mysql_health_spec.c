@@ -253,6 +253,17 @@ static void a_timeout_below_three_heartbeats_is_refused(void) {
     spi_close(&rig.a);
 }
 
+/* As a server that was restarted leaves it, and a firewall that forgets. */
+static void a_goodbye_on_a_broken_connection_is_said_on_another(void) {
+    static const mw_option quiet[] = {{"session_timeout_ms", "600000"}, {"binlog", "off"}, {NULL, NULL}};
+    rig_open(&rig.a, quiet);
+    CHECK_INT(spi_write(&rig.a, MW_CREATE, "/e", "~1", 0), MW_OK);
+    spec_mysql_sql(&rig.server, "KILL CONNECTION USER 'mwlog'");
+    spi_close(&rig.a);
+    CHECK_INT(spec_mysql_sql(&rig.server, "SELECT COUNT(*) FROM moonwatch.mw_sessions"), 0);
+    CHECK_INT(spec_mysql_sql(&rig.server, "SELECT COUNT(*) FROM moonwatch.mw_entries"), 0);
+}
+
 static void nobodys_time_zone_matters(void) {
     rig_open(&rig.a, (mw_option[]){{"session_timeout_ms", "600"}, {"heartbeat_ms", "100"}, {NULL, NULL}});
     rig_open(&rig.b, (mw_option[]){{"session_timeout_ms", "600"}, {"heartbeat_ms", "100"}, {NULL, NULL}});
@@ -333,6 +344,7 @@ static const spec_case cases[] = {
     {"the log says how changes are noticed", the_log_says_how_changes_are_noticed},
     {"the binary log's reader ends with the connection", the_binary_logs_reader_ends_with_the_connection},
     {"a timeout below three heartbeats is refused", a_timeout_below_three_heartbeats_is_refused},
+    {"a goodbye on a broken connection is said on another", a_goodbye_on_a_broken_connection_is_said_on_another},
     {"nobody's time zone matters", nobodys_time_zone_matters},
     {"a restored copy is recognised", a_restored_copy_is_recognised},
 };

@@ -23,6 +23,7 @@ static inline void reset_faults(void) {
     faulty_arm(FAULTY_NONE, 0, false);
     atomic_store(&faulty.down, false);
     atomic_store(&faulty.frozen, false);
+    atomic_store(&faulty.hidden, 0);
     faulty.server_clock = false;
 }
 

@@ -1,46 +1,6 @@
 /* Each batch of a whole life (open, writes, reads, feeds, locks, close) fails once, in each way a server can fail: what
  * is told must be true, and nothing may be left behind. */
-#include "backends/spi_client.h"
-#include "backends/sqlite/bench.h"
-#include "faulty.h"
-
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-static sqlite_bench bench;
-static mw_option options[5];
-static spi_client a, b;
-
-static bool run(bool (*until)(void *arg), void *arg) {
-    return sqlite_bench_run(&bench, until, arg);
-}
-
-static const spi_bench spi = {NULL, NULL, run, ""};
-
-static void before(void) {
-    a = b = (spi_client){0};
-    faulty_arm(FAULTY_NONE, 0, false);
-    atomic_store(&faulty.down, false);
-    sqlite_bench_begin(&bench);
-    options[0] = (mw_option){"path", bench.path};
-    options[1] = (mw_option){"session_timeout_ms", "5000"};
-    options[2] = (mw_option){"retention", "100"};
-}
-
-static void after(void) {
-    faulty_arm(FAULTY_NONE, 0, false);
-    atomic_store(&faulty.down, false);
-    spi_client *clients[] = {&a, &b};
-    for (int i = 0; i < 2; i++)
-        if (clients[i]->conn && !clients[i]->closed)
-            spi_close(clients[i]);
-    if (atomic_load(&faulty.wake_fd))
-        close(atomic_load(&faulty.wake_fd));
-    atomic_store(&faulty.wake_fd, 0);
-    atomic_store(&faulty.hidden, 0);
-    options[3] = (mw_option){NULL, NULL};
-    sqlite_bench_end(&bench);
-}
+#include "faulty_bench.h"
 
 /* As the core does: what was certainly not applied is submitted again once connected. */
 static int insist(spi_client *client, spi_op *op, const mw_write *writes, size_t count) {
@@ -150,6 +110,7 @@ static void a_lost_reply_of_a_lost_session_is_unknown(void) {
 
 /* Versions stand in the change log only, and others have bounded it meanwhile. */
 static void a_lost_reply_whose_result_is_forgotten_is_unknown(void) {
+    options[1] = (mw_option){"session_timeout_ms", "600000"};
     options[2] = (mw_option){"retention", "5"};
     spi_open(&a, &spi, bench.host, faulty_backend(), options);
     spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
@@ -168,6 +129,7 @@ static void a_lost_reply_whose_result_is_forgotten_is_unknown(void) {
 }
 
 static void a_session_is_taken_up_again(void) {
+    options[1] = (mw_option){"session_timeout_ms", "600000"};
     spi_open(&a, &spi, bench.host, faulty_backend(), options);
     mw_session_id id = a.session.id;
     static spi_op op;
@@ -183,6 +145,7 @@ static void a_session_is_taken_up_again(void) {
 /* Whichever batch of it is cut off. */
 static void a_reconnection_that_fails_midway_costs_no_session(void) {
     static spi_op op;
+    options[1] = (mw_option){"session_timeout_ms", "600000"};
     spi_open(&a, &spi, bench.host, faulty_backend(), options);
     mw_session_id id = a.session.id;
     for (int nth = 1; nth <= 6; nth++) {
@@ -240,7 +203,46 @@ static void closing_while_the_server_is_down_ends(void) {
     CHECK_INT(ticket.ends, 1);
 }
 
+/* The connection broke a moment ago, and nobody has noticed: the session must not be left to its timeout. */
+static void a_goodbye_that_fails_is_said_again(void) {
+    static const faulty_mode modes[] = {FAULTY_CUT_BEFORE, FAULTY_LOST, FAULTY_LOST_REPLY, FAULTY_REFUSED};
+    static spi_op op;
+    options[1] = (mw_option){"session_timeout_ms", "600000"};
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        spi_open(&a, &spi, bench.host, faulty_backend(), options);
+        CHECK_INT(spi_write(&a, MW_CREATE, "/e", "~1", 0), MW_OK);
+        faulty_arm(modes[i], 1, true);
+        atomic_store(&faulty.again, 1);
+        a.backend->close(a.conn, MW_FOREVER);
+        CHECK(spi_await(&a, &a.closed, 1));
+        CHECK(atomic_load(&faulty.struck) > 0);
+        CHECK_INT(spi_read(&b, &op, MW_READ_GET, "/e"), MW_ENOT_FOUND);
+    }
+}
+
+static void a_goodbye_ends_with_its_patience(void) {
+    options[1] = (mw_option){"session_timeout_ms", "600000"};
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    atomic_store(&faulty.down, true);
+    faulty_arm(FAULTY_CUT_BEFORE, 1, true);
+    a.backend->close(a.conn, 300 * MW_MS);
+    CHECK(spi_await(&a, &a.closed, 1));
+    CHECK_INT(atomic_load(&faulty.struck), 1);
+}
+
+/* As long as the session can last. */
+static void a_goodbye_without_a_bound_ends_with_the_session(void) {
+    options[1] = (mw_option){"session_timeout_ms", "600"};
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    atomic_store(&faulty.down, true);
+    faulty_arm(FAULTY_CUT_BEFORE, 1, true);
+    a.backend->close(a.conn, MW_FOREVER);
+    CHECK(spi_await(&a, &a.closed, 1));
+}
+
 static void a_reader_below_the_floor_reads_anew(void) {
+    options[1] = (mw_option){"session_timeout_ms", "600000"};
     options[2] = (mw_option){"retention", "5"};
     spi_open(&a, &spi, bench.host, faulty_backend(), options);
     spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
@@ -276,10 +278,6 @@ static void a_refusal_by_the_disk_loses_nothing(void) {
     static spi_op op;
     CHECK_INT(spi_read(&a, &op, MW_READ_QUEUES, "/"), MW_OK);
     CHECK_INT(op.entries, 0);
-}
-
-static bool has_looked(void *arg) {
-    return atomic_load(&faulty.looks) >= *(int *)arg;
 }
 
 /* As the binary log's events may: then the next poll would be an hour away. */
@@ -331,6 +329,9 @@ static const spec_case cases[] = {
     {"a reconnection that fails midway costs no session", a_reconnection_that_fails_midway_costs_no_session},
     {"a session that was ended meanwhile is lost", a_session_that_was_ended_meanwhile_is_lost},
     {"closing while the server is down ends", closing_while_the_server_is_down_ends},
+    {"a goodbye that fails is said again", a_goodbye_that_fails_is_said_again},
+    {"a goodbye ends with its patience", a_goodbye_ends_with_its_patience},
+    {"a goodbye without a bound ends with the session", a_goodbye_without_a_bound_ends_with_the_session},
     {"a reader below the floor reads anew", a_reader_below_the_floor_reads_anew},
     {"a refusal by the disk loses nothing", a_refusal_by_the_disk_loses_nothing},
     {"a wake-up before its commit can be seen is looked at again",
