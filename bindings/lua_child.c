@@ -209,8 +209,10 @@ static int child_gone(lua_State *L) {
     if (self->ended && kill(-self->job.pid, 0) != 0 && errno == ESRCH)
         self->gone = true;
     bool left = self->family && mw__descendants_each(lua_toboolean(L, 2), NULL, NULL) > 0;
-    if (self->gone && !left)
-        (void)mw__job_to_background(&self->job, true); /* a shell that was killed had handed it on */
+    if (self->gone && !left) {
+        reap(self);                                    /* a group is there for as long as its dead are */
+        (void)mw__job_to_background(&self->job, true); /* a shell that was killed had handed the terminal on */
+    }
     lua_pushboolean(L, self->gone && !left);
     return 1;
 }
