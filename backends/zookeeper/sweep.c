@@ -14,8 +14,8 @@ typedef struct sweep {
     mw_conn *conn;
     unsigned waiting;
     int rc;
-    bool removing;
-    zk_list found; /* parents before their children */
+    bool removing, any; /* `any`: one at least is gone */
+    zk_list found;      /* parents before their children */
     void (*done)(void *data, int rc, bool removed);
     void *data;
 } sweep;
@@ -46,20 +46,20 @@ static void remove_found(sweep *s) {
 static void step_done(sweep *s) {
     if (--s->waiting > 0)
         return;
-    if (!s->removing && s->rc == ZOK && zk_list_first(&s->found)) {
+    if (!s->removing && zk_list_first(&s->found)) {
         remove_found(s);
         step_done(s);
         return;
     }
-    bool any = zk_list_first(&s->found) != NULL;
     free_found(s);
-    s->done(s->data, s->rc, any);
+    s->done(s->data, s->rc, s->any);
     free(s);
 }
 
 static void removed(int rc, const void *data) {
     sweep *s = (sweep *)data;
     zk_heard(s->conn, rc);
+    s->any = s->any || rc == ZOK || rc == ZNONODE;
     if (zk_is_unanswered(rc))
         s->rc = rc;
     step_done(s);
