@@ -128,6 +128,8 @@ static void lists_without_its_own_marks(void) {
     CHECK_INT(a.count, 1);
     CHECK_TEXT(a.entries[0].value, "spec");
     CHECK(a.entries[0].entry.owner == r.session.id);
+    /* when it would end, had it not been renewed since */
+    CHECK(a.entries[0].entry.mtime - a.entries[0].entry.ctime >= (int64_t)(r.session.timeout / MW_MS));
     rig_clear(&r, "/ops");
     rig_close(&r);
 }

@@ -29,9 +29,33 @@ static void what_we_create_is_ours(void) {
     CHECK_INT(rig_write(&me, &a, MW_CREATE, "/shown", "v", 0, false), MW_OK);
     CHECK_INT(rig_read(&nobody, &a, MW_READ_GET, "/shown"), MW_OK);
     CHECK_INT(rig_write(&nobody, &a, MW_SET, "/shown", "w", MW_VERSION_ANY, false), MW_EDENIED);
+    CHECK_INT(rig_write(&nobody, &a, MW_CREATE, "/shown/below", "", 0, false), MW_EDENIED);
+    CHECK_INT(rig_write(&me, &a, MW_CREATE, "/shown/below", "", 0, false), MW_OK);
+    CHECK_INT(rig_write(&me, &a, MW_DELETE, "/shown/below", "", MW_VERSION_ANY, false), MW_OK);
     CHECK_INT(rig_write(&me, &a, MW_DELETE, "/shown", "", MW_VERSION_ANY, false), MW_OK);
     rig_end(&me);
     rig_close(&nobody);
+}
+
+/* What tells of our lost writes, and that we live, is nobody else's to write. */
+static void our_marks_are_ours(void) {
+    rig nobody, me;
+    ask a;
+    char servers[256], path[64];
+    mw_host *host = rig_host();
+    snprintf(servers, sizeof servers, "%s/.moonwatch", rig_servers());
+    rig_open_with(&nobody, host, servers, RIG_TIMEOUT_MS);
+    open_as(&me, host, "me:secret", "read");
+    CHECK_INT(rig_write(&me, &a, MW_PUT, "/marked", "v", 0, false), MW_OK);
+    for (int slot = 0; slot < 2; slot++) {
+        snprintf(path, sizeof path, "/%016llx-%d", (unsigned long long)me.session.id, slot);
+        CHECK_INT(rig_read(&nobody, &a, MW_READ_STAT, path), MW_OK);
+        CHECK_INT(rig_write(&nobody, &a, MW_SET, path, "w", MW_VERSION_ANY, false), MW_EDENIED);
+    }
+    CHECK_INT(rig_write(&me, &a, MW_DELETE, "/marked", "", MW_VERSION_ANY, false), MW_OK);
+    rig_end(&me);
+    rig_end(&nobody);
+    mw_uv_host_free(host);
 }
 
 /* Who may not write marks is served all the same. */
@@ -134,6 +158,7 @@ static void a_writer_without_marks_hears_each_revision(void) {
 
 static const spec_case cases[] = {
     {"what we create is ours", what_we_create_is_ours},
+    {"our marks are ours", our_marks_are_ours},
     {"a reader without rights is served", a_reader_without_rights_is_served},
     {"a chroot below what others own", a_chroot_below_what_others_own},
     {"a writer without marks hears each revision", a_writer_without_marks_hears_each_revision},
