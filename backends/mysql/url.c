@@ -137,23 +137,44 @@ static const char *after_scheme(const char *text) {
     return NULL;
 }
 
-int mw_mysql_url_parse(const char *text, mw_mysql_url *ret_url,
-                       int (*param)(void *arg, const char *key, const char *value, mw_error *err), void *arg,
-                       mw_error *err) {
-    mw_mysql_url url = {0};
-    const char *from = after_scheme(text);
-    if (!from)
-        return mw_fail(err, MW_EINVALID, "url: it must begin with jdbc:mysql://, mysql:// or mariadb://");
+static int parse(mw_mysql_url *url, const char *from,
+                 int (*param)(void *arg, const char *key, const char *value, mw_error *err), void *arg, mw_error *err) {
     const char *query = find(from, from + strlen(from), '?'), *slash = find(from, query, '/');
-    int status = parse_authority(&url, from, slash, err);
+    int status = parse_authority(url, from, slash, err);
     /* Then what stands before may be half of a password; the rest would be shown as the database. */
     if (!status && slash < query && (find(slash + 1, query, '/') < query || find(slash, query, '@') < query))
         status =
             mw_fail(err, MW_EINVALID, "url: the database holds '/' or '@' (in a password, they are %%2F and %%40)");
     if (!status && slash + 1 < query)
-        status = take(&url.database, slash + 1, query, "database", err);
-    if (!status && *query)
-        status = parse_params(query + 1, param, arg, err);
+        status = take(&url->database, slash + 1, query, "database", err);
+    return !status && *query ? parse_params(query + 1, param, arg, err) : status;
+}
+
+/* MySQL's Connector/J decodes all but the scheme as forms are: a plus is a blank. To others it is a plus. NULL = no
+ * memory. */
+static char *without_plus(const char *text, const char *rest) {
+    bool blank = strncmp(text, "jdbc:mysql:", 11) == 0;
+    char *copy = calloc(3, strlen(rest) + 1), *to = copy;
+    for (; copy && *rest; rest++)
+        if (blank && *rest == '+')
+            to = stpcpy(to, "%20");
+        else
+            *to++ = *rest;
+    return copy;
+}
+
+int mw_mysql_url_parse(const char *text, mw_mysql_url *ret_url,
+                       int (*param)(void *arg, const char *key, const char *value, mw_error *err), void *arg,
+                       mw_error *err) {
+    mw_mysql_url url = {0};
+    const char *rest = after_scheme(text);
+    if (!rest)
+        return mw_fail(err, MW_EINVALID, "url: it must begin with jdbc:mysql://, mysql:// or mariadb://");
+    char *plain = without_plus(text, rest);
+    int status = plain ? parse(&url, plain, param, arg, err) : mw_fail(err, MW_ENO_MEMORY, "out of memory");
+    if (plain)
+        explicit_bzero(plain, strlen(plain));
+    free(plain);
     if (status) {
         mw_mysql_url_release(&url);
         return status;

@@ -44,6 +44,22 @@ static void reads_a_mysql_url(void) {
     CHECK_TEXT(options.tls_ca, "/dev/null");
 }
 
+/* As MySQL's Connector/J does: to it a plus is a blank, wherever it stands. */
+static void reads_a_plus_as_jdbc_does(void) {
+    static const struct {
+        const char *url, *username, *password;
+    } rows[] = {{"jdbc:mysql://h/db?user=a+b&password=c%2Bd+e%20f", "a b", "c+d e f"},
+                {"jdbc:mysql://a+b:c+d%2b@h/db", "a b", "c d+"},
+                {"mysql://a+b:c+d%2b@h/db", "a+b", "c+d+"},
+                {"jdbc:mariadb://a+b:c+d%2b@h/db", "a+b", "c+d+"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        CHECK_INT(read_options((mw_option[]){{"url", rows[i].url}, {NULL, NULL}}), MW_OK);
+        CHECK_TEXT(options.username, rows[i].username);
+        CHECK_TEXT(options.password, rows[i].password);
+        CHECK_TEXT(options.host, "h");
+    }
+}
+
 static void separate_keys_win_over_the_url(void) {
     CHECK_INT(read_options((mw_option[]){{"host", "other"},
                                          {"port", "4000"},
@@ -136,6 +152,7 @@ static void a_complaint_never_holds_the_password(void) {
 static const spec_case cases[] = {
     {"reads StreamPark's URL as it stands", reads_streamparks_url_as_it_stands},
     {"reads a mysql:// URL", reads_a_mysql_url},
+    {"reads a plus as JDBC does", reads_a_plus_as_jdbc_does},
     {"separate keys win over the URL", separate_keys_win_over_the_url},
     {"knows JDBC's words for TLS", knows_jdbcs_tls_words},
     {"refuses with the name of the option", refuses_with_the_name_of_the_option},
