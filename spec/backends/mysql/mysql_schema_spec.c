@@ -1,72 +1,6 @@
-/* Tables of another version than the program's: brought up by whoever comes first, with all that is in them, while
- * those of the older version go on; or left as they are, and said why. */
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "backends/mysql/driver.h"
-#include "backends/sql/schema.h"
-#include "rig.h"
-
-#define SQL(...) spec_mysql_sql(&rig.server, __VA_ARGS__)
-
-static const mw_option four[] = {{"username", "four"}, {"binlog", "off"}, {NULL, NULL}};
-
-/* ---- Tables of schema 1 */
-
-static void run_file(const char *name) {
-    char path[512], text[12000];
-    const char *source = getenv("MOONWATCH_SOURCE");
-    snprintf(path, sizeof path, "%s/spec/backends/sql/schema_1/%s", source ? source : SPEC_SOURCE, name);
-    FILE *file = fopen(path, "r");
-    CHECK(file);
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    (void)fclose(file);
-    SQL("%s", text);
-}
-
-/* As their programs left them; with rows, in the middle of their work. */
-static void make_schema_1(bool rows) {
-    CHECK_INT(mysql_select_db(rig.server.root, "moonwatch"), 0);
-    run_file("mysql.sql");
-    if (rows)
-        run_file("rows.sql");
-    SQL("CREATE OR REPLACE USER four@'%%' IDENTIFIED BY 's3cret'; "
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON moonwatch.* TO four@'%%'");
-}
-
-/* All that `query` gives, as one text. */
-static const char *ask(const char *query) {
-    static char text[2][8192];
-    static int turn;
-    char *to = text[turn ^= 1];
-    *to = '\0';
-    CHECK_INT(mysql_query(rig.server.root, query), 0);
-    MYSQL_RES *result = mysql_store_result(rig.server.root);
-    CHECK(result);
-    for (MYSQL_ROW row; (row = mysql_fetch_row(result)); spi_append(to, sizeof text[0], "\n"))
-        for (unsigned i = 0; i < mysql_num_fields(result); i++)
-            spi_append(to, sizeof text[0], "%s ", row[i] ? row[i] : "-");
-    mysql_free_result(result);
-    return to;
-}
-
-static const char *mark(void) {
-    return ask("SELECT TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'moonwatch' "
-               "AND TABLE_NAME = 'mw_meta'");
-}
-
-/* What a program of schema 1 does with the mark. */
-static bool schema_1_comes(void) {
-    return atoi(mark() + strlen("moonwatch schema ")) == 1;
-}
-
-static const char *columns_and_indexes(void) {
-    return ask("SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE FROM information_schema.COLUMNS "
-               "WHERE TABLE_SCHEMA = 'moonwatch' UNION ALL SELECT TABLE_NAME, INDEX_NAME, "
-               "GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX), NON_UNIQUE FROM information_schema.STATISTICS "
-               "WHERE TABLE_SCHEMA = 'moonwatch' GROUP BY 1, 2, 4 ORDER BY 1, 2, 3");
-}
+/* Tables of an older version than the program's: brought up by whoever may, with all that is in them, while processes
+ * go on; or left as they are, and said why. */
+#include "schema_rig.h"
 
 static const char *rows(void) {
     return ask(
@@ -76,34 +10,6 @@ static const char *rows(void) {
         "FROM moonwatch.mw_lock_waiters UNION ALL SELECT revision, kind, HEX(path), step, version, created, owner, "
         "HEX(value) FROM moonwatch.mw_changes UNION ALL SELECT id, HEX(secret), HEX(name), opened, txn, verdict, "
         "txn_revision, '' FROM moonwatch.mw_sessions WHERE id < 1000 ORDER BY 1, 2, 3");
-}
-
-/* ---- A program with another schema than ours, without a loop: its connection alone */
-
-static mw_sql_schema made_up;
-static const char *const no_tables[] = {NULL};
-
-static mw_sql_db *connect_with(const mw_option *more) {
-    mw_sql_db *db = NULL;
-    mw_sql_driver_config config = {.host = rig.host, .options = rig_options(more), .session_timeout = 900 * MW_MS};
-    CHECK_INT(mw_mysql_driver.open(&config, &db, NULL), MW_OK);
-    CHECK_INT(mw_mysql_driver.connect(db, NULL), MW_OK);
-    return db;
-}
-
-static int bring(const mw_sql_schema *schema, const mw_option *more, mw_error *err) {
-    mw_sql_db *db = connect_with(more);
-    int status = mw_mysql_driver.schema(db, schema, err);
-    mw_mysql_driver.free(db);
-    return status;
-}
-
-/* From 1 to 2 by these statements; what comes is for programs from `oldest` on, and ours needs `least`. */
-static const mw_sql_schema *schema_2(const char *const *statements, int oldest, int least) {
-    static mw_sql_upgrade step;
-    step = (mw_sql_upgrade){oldest, statements};
-    made_up = (mw_sql_schema){2, least, no_tables, &step, 1};
-    return &made_up;
 }
 
 /* ---- Brought up */
@@ -183,64 +89,6 @@ static void of_two_at_once_one_does_it(void) {
     spi_close(&rig.b);
 }
 
-static bool child_sleeps(void *arg) {
-    return SQL("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%%SLEEP(600)%%' "
-               "AND ID <> CONNECTION_ID()") > 0;
-}
-
-static pid_t bring_and_hang(void) {
-    pid_t child = fork();
-    if (child == 0) {
-        static const char *const statements[] = {"CREATE INDEX mw_locks_holder_since ON mw_locks (holder, since)",
-                                                 "DO SLEEP(600)", NULL};
-        mw_error err;
-        (void)bring(schema_2(statements, 1, 2), NULL, &err);
-        _exit(1);
-    }
-    return child;
-}
-
-/* The lock goes when the server notices; until then the next one waits, or goes on with what is there. */
-static void what_one_killed_midway_left_is_finished(void) {
-    make_schema_1(true);
-    pid_t child = bring_and_hang();
-    CHECK(child > 0 && rig_run(child_sleeps, NULL));
-    CHECK_INT(kill(child, SIGKILL), 0);
-    CHECK_INT(waitpid(child, NULL, 0), child);
-    CHECK_TEXT(mark(), "moonwatch schema 1 \n");
-    CHECK(strstr(columns_and_indexes(), "mw_locks_holder_since") && strstr(columns_and_indexes(), "mw_locks_holder "));
-    for (int attempt = 0; attempt < 30 && strcmp(mark(), "moonwatch schema 1..2 \n") != 0; attempt++) {
-        rig_open(&rig.a, (mw_option[]){{"session_timeout_ms", "900"}, {NULL, NULL}});
-        spi_close(&rig.a);
-    }
-    CHECK_TEXT(mark(), "moonwatch schema 1..2 \n");
-    CHECK(!strstr(columns_and_indexes(), "mw_locks_holder "));
-}
-
-/* Its last step was done, and then it died. */
-static void what_was_done_and_not_marked_is_marked(void) {
-    make_schema_1(false);
-    rig_open(&rig.a, NULL);
-    spi_close(&rig.a);
-    char whole[8192];
-    snprintf(whole, sizeof whole, "%s", columns_and_indexes());
-    SQL("ALTER TABLE moonwatch.mw_meta COMMENT = 'moonwatch schema 1'");
-    rig_open(&rig.a, NULL);
-    spi_close(&rig.a);
-    CHECK_TEXT(mark(), "moonwatch schema 1..2 \n");
-    CHECK_TEXT(columns_and_indexes(), whole);
-}
-
-/* Longer than the server and our connection let anything else take. */
-static void a_step_takes_the_time_that_it_takes(void) {
-    static const char *const statements[] = {"CREATE TABLE mw_new AS SELECT SLEEP(3) AS cut_off", NULL};
-    mw_error err = {0};
-    make_schema_1(false);
-    CHECK_INT(bring(schema_2(statements, 1, 2), NULL, &err), MW_OK);
-    CHECK_TEXT(mark(), "moonwatch schema 1..2 \n");
-    CHECK_INT(SQL("SELECT cut_off FROM moonwatch.mw_new"), 0);
-}
-
 /* ---- Not by us */
 
 static void who_may_not_goes_on_and_says_what_is_missing(void) {
@@ -256,14 +104,6 @@ static void who_may_not_goes_on_and_says_what_is_missing(void) {
     CHECK_INT(times(rig.log, "goes on with"), 1); /* each time would fill the log */
     spi_close(&rig.a);
     CHECK_TEXT(mark(), "moonwatch schema 1 \n");
-}
-
-static void who_needs_them_brought_up_and_may_not_says_so(void) {
-    static const char *const statements[] = {"CREATE TABLE mw_new (x BIGINT)", NULL};
-    mw_error err = {0};
-    make_schema_1(false);
-    CHECK_INT(bring(schema_2(statements, 1, 2), four, &err), MW_EDENIED);
-    CHECK(strstr(err.message, "--from 1") && !strchr(err.message, '\n'));
 }
 
 /* A half would need the DBA to find out what is missing. */
@@ -305,7 +145,7 @@ static void a_dba_brings_them_up_while_others_run(void) {
 
 /* ---- Programs of the older version meanwhile */
 
-/* What it asks the tables for is what a program of schema 1 asks for: it found them so, and connects no more. */
+/* Who may not change the tables stands for them: it works on what schema 1 has. */
 static void those_of_the_older_version_go_on(void) {
     static spi_ticket held, waits, next;
     static spi_op op;
@@ -342,69 +182,15 @@ static void those_of_the_older_version_come_back(void) {
     run_file("rows.sql");
 }
 
-static void those_who_are_too_old_stay_out(void) {
-    static const char *const statements[] = {"CREATE TABLE mw_new (x BIGINT)", NULL};
-    static const char *const none[] = {NULL};
-    static const mw_sql_upgrade steps[] = {{1, none}, {3, statements}};
-    static const mw_sql_schema third = {3, 1, none, steps, 2};
-    mw_error err = {0};
-    make_schema_1(false);
-    CHECK_INT(bring(&third, NULL, &err), MW_OK);
-    CHECK_TEXT(mark(), "moonwatch schema 3..3 \n");
-    CHECK(!schema_1_comes());
-    CHECK_INT(bring(schema_2(none, 1, 1), NULL, &err), MW_EUNSUPPORTED);
-    CHECK(strstr(err.message, "the tables have schema 3") && strstr(err.message, "this one knows schema 2"));
-}
-
-static void newer_tables_that_bear_us_are_used(void) {
-    make_schema_1(false);
-    SQL("ALTER TABLE moonwatch.mw_meta COMMENT = 'moonwatch schema 2..9'");
-    rig_open(&rig.a, NULL);
-    CHECK_INT(spi_write(&rig.a, MW_PUT, "/x", "v", 0), MW_OK);
-    spi_close(&rig.a);
-    CHECK_TEXT(mark(), "moonwatch schema 2..9 \n");
-}
-
-static void a_mark_that_says_nothing_is_refused(void) {
-    static const char *const marks[] = {"x", "0", "-1", "3..2", "2..1"};
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        mw_error err = {0};
-        static const char *const none[] = {NULL};
-        spec_mysql_empty(&rig.server);
-        make_schema_1(false);
-        SQL("ALTER TABLE moonwatch.mw_meta COMMENT = 'moonwatch schema %s'", marks[i]);
-        int status = bring(schema_2(none, 1, 1), NULL, &err);
-        CHECK(status == MW_ECORRUPT || status == MW_EUNSUPPORTED);
-    }
-}
-
-/* A program of schema 1 died over it, and ours finds no mark. */
-static void half_of_an_older_schema_is_finished_as_ours(void) {
-    make_schema_1(false);
-    SQL("ALTER TABLE moonwatch.mw_meta COMMENT = ''; DROP TABLE moonwatch.mw_lock_waiters");
-    rig_open(&rig.a, NULL);
-    spi_close(&rig.a);
-    CHECK_TEXT(mark(), "moonwatch schema 1..2 \n");
-    CHECK(!strstr(columns_and_indexes(), "mw_locks_holder "));
-}
-
 static const spec_case cases[] = {
     {"what is there stays as it was", what_is_there_stays_as_it_was},
     {"tables that were brought up are as new ones", tables_that_were_brought_up_are_as_new_ones},
     {"of two at once, one does it", of_two_at_once_one_does_it},
-    {"what one killed midway left is finished", what_one_killed_midway_left_is_finished},
-    {"what was done and not marked is marked", what_was_done_and_not_marked_is_marked},
-    {"a step takes the time that it takes", a_step_takes_the_time_that_it_takes},
     {"who may not goes on, and says what is missing", who_may_not_goes_on_and_says_what_is_missing},
-    {"who needs them brought up and may not says so", who_needs_them_brought_up_and_may_not_says_so},
     {"who has half the rights changes nothing", who_has_half_the_rights_changes_nothing},
     {"a DBA brings them up while others run", a_dba_brings_them_up_while_others_run},
     {"those of the older version go on", those_of_the_older_version_go_on},
     {"those of the older version come back", those_of_the_older_version_come_back},
-    {"those who are too old stay out", those_who_are_too_old_stay_out},
-    {"newer tables that bear us are used", newer_tables_that_bear_us_are_used},
-    {"a mark that says nothing is refused", a_mark_that_says_nothing_is_refused},
-    {"half of an older schema is finished as ours", half_of_an_older_schema_is_finished_as_ours},
 };
 
 int main(int argc, char **argv) {
