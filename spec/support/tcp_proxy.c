@@ -99,8 +99,9 @@ static void command(proxy *p, const char *line) {
     if (!obey(p, line))
         printf("error %s\n", line);
     else if (strncmp(line, "stats", 5) == 0)
-        printf("ok accepted %lu open %lu bytes-up %lu bytes-down %lu dropped %lu resets %lu held %lu\n", p->relay.accepted,
-               p->relay.open, p->relay.up, p->relay.down, p->relay.dropped, p->relay.resets, p->relay.held);
+        printf("ok accepted %lu open %lu bytes-up %lu bytes-down %lu dropped %lu resets %lu held %lu\n",
+               p->relay.accepted, p->relay.open, p->relay.up, p->relay.down, p->relay.dropped, p->relay.resets,
+               p->relay.held);
     else if (strncmp(line, "session", 7) == 0)
         print_session(&p->relay.losses);
     else if (strncmp(line, "silence", 7) == 0)
