@@ -13,14 +13,16 @@
 #   zookeeper_server.sh link DIR I COMMAND  with ZK_LINKS=1: a command of tcp_proxy to all links by which server I reaches others;
 #                                           they have taken it when it returns
 #
-# DIR/servers holds one line per server: number, client port, quorum port, election port. Environment: ZK_TICK (ms, default
-# 200: session timeouts from 400 ms), ZK_HEAP (default 128m), ZK_SYNC (forceSync, default no), ZK_SYNC_LIMIT (ticks, default
-# 10), ZK_LINKS (the program TCP_PROXY stands between each server and the others' quorum ports).
+# DIR/servers holds one line per server: number, client port, quorum port, election port, secure port. Environment:
+# ZK_TICK (ms, default 200: session timeouts from 400 ms), ZK_HEAP (default 128m), ZK_SYNC (forceSync, default no),
+# ZK_SYNC_LIMIT (ticks, default 10), ZK_LINKS (the program TCP_PROXY stands between each server and the others' quorum
+# ports), ZK_TLS (the secure ports are served, too, with the files of DIR/tls: see tls_files.sh; `run` exports their
+# addresses as ZK_SECURE_SERVERS).
 set -u
 here=$1 dir=${2:-}
 [ -n "$dir" ] || { echo "usage: $0 start|up|wait|kill|link|leader|stop DIR ..." >&2; exit 2; }
 java=/usr/share/java
-jars=$java/zookeeper.jar:$java/slf4j-nop.jar
+jars=$java/zookeeper.jar:$java/slf4j-nop.jar:$java/netty-codec.jar
 
 # A port where nobody listens and that no other folder has: a server that is down keeps its own. Another's server in its
 # place would be another registry to the clients that wait for it. Below the ports of mysql_server and of the system.
@@ -79,8 +81,22 @@ link() {
   done
 }
 
+# Only Netty serves it; clients must show a certificate by DIR/tls/ca.pem.
+configure_tls() {
+  echo "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory"
+  echo "secureClientPortAddress=127.0.0.1"
+  echo "secureClientPort=$(awk -v n="$1" '$1 == n { print $5 }' "$dir/servers")"
+  echo "ssl.keyStore.location=$dir/tls/server-both.pem"
+  echo "ssl.trustStore.location=$dir/tls/ca.pem"
+}
+
+# The addresses of all servers by the port in one column.
+addresses() {
+  awk -v c="$1" '{ printf "%s127.0.0.1:%s", (NR > 1 ? "," : ""), $c } END { print "" }' "$dir/servers"
+}
+
 configure() {
-  local n=$1 count=$2 i c q e
+  local n=$1 count=$2 i c q e s
   mkdir -p "$dir/$n.data"
   {
     echo "tickTime=${ZK_TICK:-200}"
@@ -94,7 +110,8 @@ configure() {
     echo "admin.enableServer=false"
     echo "4lw.commands.whitelist=*"
     echo "reconfigEnabled=false"
-    [ "$count" -gt 1 ] && while read -r i c q e; do
+    [ -n "${ZK_TLS:-}" ] && configure_tls "$n"
+    [ "$count" -gt 1 ] && while read -r i c q e s; do
       [ -n "${ZK_LINKS:-}" ] && [ "$i" != "$n" ] && q=$(link_start "$n" "$i" "$q")
       echo "server.$i=127.0.0.1:$q:$e"
     done <"$dir/servers"
@@ -105,9 +122,10 @@ configure() {
 start() {
   local count=$1 n
   mkdir -p "$dir"
-  for n in $(seq "$count"); do echo "$n $(free_port) $(free_port) $(free_port)"; done >"$dir/servers"
+  for n in $(seq "$count"); do echo "$n $(free_port) $(free_port) $(free_port) $(free_port)"; done >"$dir/servers"
+  [ -z "${ZK_TLS:-}" ] || { mkdir -p "$dir/tls" && "$(dirname "$0")/tls_files.sh" "$dir/tls" || exit 1; }
   for n in $(seq "$count"); do configure "$n" "$count"; up "$n"; done
-  awk '{ printf "%s127.0.0.1:%s", (NR > 1 ? "," : ""), $2 } END { print "" }' "$dir/servers"
+  addresses 2
 }
 
 await() {
@@ -130,7 +148,7 @@ run() {
   trap '"$0" stop "$dir"' EXIT
   ZK_SERVERS=$(start "$count") || exit 1
   await "$count" || exit 1
-  export ZK_SERVERS ZK_DIR=$dir ZK_CTL=$0
+  export ZK_SERVERS ZK_SECURE_SERVERS=$(addresses 5) ZK_DIR=$dir ZK_CTL=$0
   "$@"
   rc=$?
   exit $rc
@@ -156,7 +174,7 @@ stop)
   for pid in "$dir"/*.pid; do
     [ -f "$pid" ] && kill -KILL "$(cat "$pid")" 2>/dev/null
   done
-  for port in $(awk '{ print $2, $3, $4 }' "$dir/servers" 2>/dev/null); do rm -f "$ports/$port"; done
+  for port in $(awk '{ print $2, $3, $4, $5 }' "$dir/servers" 2>/dev/null); do rm -f "$ports/$port"; done
   rm -rf "$dir" ;;
 *) echo "unknown command $here" >&2; exit 2 ;;
 esac
