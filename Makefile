@@ -2,7 +2,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: all setup setup-test build demo test bench sanitize fuzz lint format install clean
+.PHONY: all setup setup-test setup-tls build demo test bench sanitize fuzz zookeeper-tls lint format install clean
 all: build
 
 # What building and running needs; the rest is for the suite and the benchmarks.
@@ -10,6 +10,8 @@ setup:
 	@./.ci/setup build
 setup-test:
 	@./.ci/setup test
+setup-tls:
+	@./.ci/setup tls
 
 build: setup
 	@cmake -S . -B $(BUILD) -G Ninja >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
@@ -33,6 +35,16 @@ fuzz: setup-test
 	@CC=clang cmake -S . -B $(BUILD)-fuzz -G Ninja -DMOONWATCH_FUZZ=ON >/dev/null
 	@cmake --build $(BUILD)-fuzz -j $(JOBS) --target fuzzers
 	@ctest --test-dir $(BUILD)-fuzz -L fuzz -j $(JOBS) --output-on-failure
+
+# ZooKeeper over TLS, which Debian's client library lacks: the client from Debian's source, a build against it beside
+# the usual one, and all ZooKeeper specs there, with TLS and without.
+ZOOKEEPER_CLIENT = $(abspath $(BUILD)-zookeeper-tls/client)
+zookeeper-tls: setup-tls
+	@spec/support/zookeeper_client.sh $(ZOOKEEPER_CLIENT)
+	@cmake -S . -B $(BUILD)-zookeeper-tls -G Ninja -DZOOKEEPER_ST=$(ZOOKEEPER_CLIENT)/libzookeeper_st.so \
+	  -DZOOKEEPER_INCLUDE=$(ZOOKEEPER_CLIENT)/include >/dev/null
+	@cmake --build $(BUILD)-zookeeper-tls -j $(JOBS)
+	@ctest --test-dir $(BUILD)-zookeeper-tls -L zookeeper -j $(JOBS) --output-on-failure
 
 bench: setup-test build
 	@cmake --build $(BUILD) --target bench
