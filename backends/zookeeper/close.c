@@ -83,7 +83,8 @@ void zk_closing_step(mw_conn *conn) {
     }
     zk_requests_suspend(conn);
     zk_holds_end(conn, MW_ECLOSED, NULL);
-    bool alive = conn->zh && conn->wired && zoo_state(conn->zh) == ZOO_CONNECTED_STATE && !conn->expired;
+    bool alive =
+        conn->zh && !conn->shaking && conn->wired && zoo_state(conn->zh) == ZOO_CONNECTED_STATE && !conn->expired;
     if (alive && conn->outstanding > 0 && now < conn->close_by)
         return;
     if (alive && conn->outstanding == 0)
@@ -115,18 +116,29 @@ typedef struct ender {
     mw_conn *conn;
     mw_defer defer; /* no thread could be started */
     char *addresses;
+    zk_tls *tls;
     clientid_t client;
-    int timeout_ms, status;
+    mw_time timeout;
+    int status;
     void (*done)(void *arg, int status, const mw_error *detail);
     void *arg;
 } ender;
 
-static void drop_line(const char *message) {}
+/* What the client waits for has come. False: there is no speaking to this server. */
+static bool process(const ender *e, zhandle_t *zh, int fd, int revents, int left_ms) {
+    if (e->tls && (revents & POLLOUT) && zk_unshaken(zh)) {
+        zk_shaken shaken = zk_tls_process_within(e->tls, zh, fd, left_ms);
+        return shaken.rc == ZOK && !shaken.refused;
+    }
+    if (e->tls)
+        zk_tls_clean();
+    (void)zookeeper_process(zh, (revents & POLLOUT ? ZOOKEEPER_WRITE : 0) | (revents & ~POLLOUT ? ZOOKEEPER_READ : 0));
+    return true;
+}
 
 /* On the thread: take the session over, then close it. */
 static int take_over(ender *e) {
-    zhandle_t *zh =
-        zookeeper_init2(e->addresses, NULL, e->timeout_ms, &e->client, NULL, ZOO_NO_LOG_CLIENTENV, drop_line);
+    zhandle_t *zh = zk_client_new(e->tls, e->addresses, NULL, e->timeout, &e->client, NULL);
     if (!zh)
         return MW_EDISCONNECTED;
     int status = MW_EDISCONNECTED;
@@ -136,9 +148,8 @@ static int take_over(ender *e) {
         if (zookeeper_interest(zh, &fd, &interest, &wait) == ZOK && fd >= 0) {
             struct pollfd p = {
                 fd, (short)((interest & ZOOKEEPER_READ ? POLLIN : 0) | (interest & ZOOKEEPER_WRITE ? POLLOUT : 0)), 0};
-            if (poll(&p, 1, 20) > 0)
-                (void)zookeeper_process(zh, (p.revents & POLLOUT ? ZOOKEEPER_WRITE : 0) |
-                                                (p.revents & ~POLLOUT ? ZOOKEEPER_READ : 0));
+            if (poll(&p, 1, 20) > 0 && !process(e, zh, fd, p.revents, left))
+                break;
         } else {
             (void)poll(NULL, 0, 20);
         }
@@ -162,6 +173,7 @@ static int end_session(ender *e) {
 
 static void ender_free(ender *e) {
     explicit_bzero(e->client.passwd, sizeof e->client.passwd);
+    zk_tls_drop(e->tls);
     free(e->addresses);
     free(e);
 }
@@ -226,7 +238,7 @@ void zk_enders_forget(mw_conn *conn) {
 }
 
 bool zk_threads_leave(mw_conn *conn) {
-    bool all = zk_names_leave(conn);
+    bool names = zk_names_leave(conn), all = zk_shake_leave(conn) && names;
     for (zk_link *link = zk_list_first(&conn->enders), *next; link; link = next) {
         next = zk_list_next(&conn->enders, link);
         ender *e = mw_container(link, ender, link);
@@ -258,7 +270,8 @@ void zk_end_session(mw_conn *conn, mw_session_id id, const unsigned char secret[
     *e = (ender){.conn = conn, .addresses = addresses, .done = done, .arg = arg};
     e->thread = (zk_thread){.work = end_aside, .done = ended, .discard = ender_discard};
     e->defer.run = no_thread;
-    e->timeout_ms = (int)(conn->options.session_timeout / MW_MS);
+    e->tls = zk_tls_hold(conn->options.tls);
+    e->timeout = conn->options.session_timeout;
     e->client.client_id = (int64_t)id;
     memcpy(e->client.passwd, secret, MW_SECRET_SIZE);
     zk_list_push(&conn->enders, &e->link);

@@ -40,10 +40,18 @@ int zk_open(const mw_backend *backend, const mw_conn_config *config, mw_conn **r
     return MW_OK;
 }
 
+zhandle_t *zk_client_new(const zk_tls *tls, const char *addresses, watcher_fn watcher, mw_time timeout,
+                         const clientid_t *client, void *context) {
+    int timeout_ms = (int)(timeout / MW_MS);
+    if (tls)
+        return zk_tls_handle(tls, addresses, watcher, timeout_ms, client, context, drop_line);
+    return zookeeper_init2(addresses, watcher, timeout_ms, client, context, ZOO_NO_LOG_CLIENTENV, drop_line);
+}
+
 int zk_handle_new(mw_conn *conn) {
     conn->inside++;
-    conn->zh = zookeeper_init2(conn->addresses, zk_watcher, (int)(conn->options.session_timeout / MW_MS), NULL, conn,
-                               ZOO_NO_LOG_CLIENTENV, drop_line);
+    conn->zh = zk_client_new(conn->options.tls, conn->addresses, zk_watcher, conn->options.session_timeout, NULL, conn);
+    conn->moved = false;
     if (conn->zh) {
         (void)zoo_set_servers_resolution_delay(conn->zh, -1);
         if (conn->options.digest)
@@ -54,6 +62,12 @@ int zk_handle_new(mw_conn *conn) {
     conn->wired = false;
     conn->outstanding = 0;
     return conn->zh ? MW_OK : MW_ENO_MEMORY;
+}
+
+int zk_process(mw_conn *conn, int what) {
+    if (conn->options.tls)
+        zk_tls_clean();
+    return zookeeper_process(conn->zh, what);
 }
 
 /* Put a dead socket in the place of the live one: our end is closed, and the client fails on its next read. Unlike
@@ -68,15 +82,20 @@ static void deaden(int fd) {
         (void)shutdown(fd, SHUT_RDWR);
 }
 
+/* Once it has closed one, the client is in a state without a name, 0. */
+static bool has_socket(zhandle_t *zh) {
+    return zoo_state(zh) != 0 && zoo_state(zh) != ZOO_NOTCONNECTED_STATE;
+}
+
 void zk_cut(mw_conn *conn) {
-    bool open = conn->wired && zoo_state(conn->zh) != ZOO_NOTCONNECTED_STATE; /* else the client closed it already */
+    bool open = conn->wired && has_socket(conn->zh);
     zk_unwire(conn);
     zk_session_suspend(conn);
     conn->inside++;
     for (int tries = 0; tries < 8 && (open || conn->outstanding > 0); tries++) {
         if (open) {
             deaden(conn->fd);
-            while (zookeeper_process(conn->zh, ZOOKEEPER_READ) == ZOK) {
+            while (zk_process(conn, ZOOKEEPER_READ) == ZOK) {
             }
             open = false;
         } else { /* its queue of requests is only emptied by a connection that fails */

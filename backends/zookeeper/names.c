@@ -89,6 +89,15 @@ static void look_up(zk_thread *thread) {
     job->addresses = zk_names_lookup(job->servers, &job->failures);
 }
 
+void zk_names_apply(mw_conn *conn) {
+    if (!conn->moved || !conn->zh || conn->shaking)
+        return;
+    conn->moved = false;
+    conn->inside++;
+    (void)zoo_set_servers(conn->zh, conn->addresses);
+    conn->inside--;
+}
+
 static void arrived(zk_thread *thread) {
     zk_names_job *job = mw_container(thread, zk_names_job, thread);
     mw_conn *conn = job->conn;
@@ -100,10 +109,8 @@ static void arrived(zk_thread *thread) {
         free(conn->addresses);
         conn->addresses = job->addresses;
         job->addresses = NULL;
-        conn->inside++;
-        if (conn->zh)
-            (void)zoo_set_servers(conn->zh, conn->addresses);
-        conn->inside--;
+        conn->moved = true;
+        zk_names_apply(conn);
     } else if (!conn->addresses) {
         zk_retry(conn);
     }

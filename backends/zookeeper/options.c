@@ -7,6 +7,17 @@
 
 #define ROOT_MAX 1024
 
+#ifdef ZK_HAS_TLS
+#define TLS_HELP "with tls_ca, tls_cert and tls_key; certificate and name are checked"
+#else
+#define TLS_HELP "refused: the client library was built without it"
+#endif
+#ifdef ZK_HAS_SASL
+#define SASL_HELP "refused: the client library would hold the loop with it; digest is not"
+#else
+#define SASL_HELP "refused: the client library was built without it; digest is not"
+#endif
+
 const mw_requirement zk_requirements[] = {
     {"servers", "string", NULL, true, "host:port,host:port[/chroot]"},
     {"session_timeout_ms", "duration", "10000", false, "asked of the server, which may bound it"},
@@ -17,11 +28,16 @@ const mw_requirement zk_requirements[] = {
     {"packet_limit", "size", "1048575", false, "jute.maxbuffer of the servers"},
     {"watch_limit", "size", "524288", false,
      "bytes of watched paths set again after a reconnect, at most half a packet; beyond, all is read anew"},
-    {"tls", "boolean", "false", false, "refused: no client library does it without holding the loop"},
-    {"sasl", "boolean", "false", false, "refused: see tls"},
+    {"tls", "boolean", "false", false, TLS_HELP},
+    {"tls_ca", "path", NULL, false, "who signs the servers' certificates, PEM"},
+    {"tls_cert", "path", NULL, false, "our certificate and who signed it, PEM; the client library wants one"},
+    {"tls_key", "path", NULL, false, "its key, PEM"},
+    {"tls_key_password", "secret", NULL, false, "of an encrypted key"},
+    {"tls_key_password_file", "path", NULL, false, "a file whose first line is the key's password"},
+    {"tls_name", "string", NULL, false, "what the servers' certificates are made out to; otherwise one of servers"},
+    {"sasl", "boolean", "false", false, SASL_HELP},
     {0}};
 
-/* A digest file as read_secret() returns it: its first line. */
 static char *first_line(FILE *file) {
     char line[512];
     if (!fgets(line, sizeof line, file))
@@ -30,14 +46,16 @@ static char *first_line(FILE *file) {
     return strdup(line);
 }
 
-static int read_digest_file(zk_options *options, const char *path, mw_error *err) {
+int zk_first_line(const char *key, const char *path, char **ret_line, mw_error *err) {
     FILE *file = fopen(path, "re");
     if (!file)
-        return zk_fail(err, MW_EINVALID, "zookeeper: option digest_file: %s: %s", path, strerror(errno));
-    free(options->digest);
-    options->digest = first_line(file);
+        return zk_fail(err, MW_EINVALID, "zookeeper: option %s: %s: %s", key, path, strerror(errno));
+    char *line = first_line(file);
     (void)fclose(file);
-    return options->digest ? MW_OK : zk_fail(err, MW_EINVALID, "zookeeper: option digest_file: %s is empty", path);
+    if (!line)
+        return zk_fail(err, MW_EINVALID, "zookeeper: option %s: %s is empty", key, path);
+    *ret_line = line;
+    return MW_OK;
 }
 
 static int read_number(const mw_option *option, uint64_t low, uint64_t high, uint64_t *ret_number, mw_error *err) {
@@ -108,32 +126,10 @@ static int read_servers(zk_options *options, const char *text, mw_error *err) {
     return options->root ? MW_OK : zk_fail(err, MW_ENO_MEMORY, "zookeeper: out of memory");
 }
 
-#ifdef ZK_HAS_TLS
-#define HAS_TLS true
-#else
-#define HAS_TLS false
-#endif
-#ifdef ZK_HAS_SASL
-#define HAS_SASL true
-#else
-#define HAS_SASL false
-#endif
-
-/* Where the library has TLS, its handshake waits in select() until it is over: it would hold the loop. */
-static int refuse_security(const mw_option *option, mw_error *err) {
-    if (strcmp(option->value, "false") == 0)
-        return MW_OK;
-    if (strcmp(option->value, "true") != 0)
-        return zk_fail(err, MW_EINVALID, "zookeeper: option %s: '%s' is neither true nor false", option->key,
-                       option->value);
-    bool has = strcmp(option->key, "tls") == 0 ? HAS_TLS : HAS_SASL;
-    return zk_fail(err, MW_EUNSUPPORTED, "zookeeper: option %s: the linked client library (%s) %s; use a tunnel",
-                   option->key, ZOO_VERSION, has ? "has it, but could hold the loop with it" : "was built without it");
-}
-
 typedef struct reading {
     zk_options *options;
     const char *acl;
+    zk_secure secure;
     mw_error *err;
 } reading;
 
@@ -149,10 +145,13 @@ static int read_one(reading *r, const mw_option *option) {
         return read_size(option, 1024, &o->packet_limit, r->err);
     if (strcmp(option->key, "watch_limit") == 0)
         return read_size(option, 0, &o->watch_limit, r->err);
-    if (strcmp(option->key, "digest_file") == 0)
-        return read_digest_file(o, option->value, r->err);
-    if (strcmp(option->key, "tls") == 0 || strcmp(option->key, "sasl") == 0)
-        return refuse_security(option, r->err);
+    if (strcmp(option->key, "digest_file") == 0) {
+        free(o->digest);
+        o->digest = NULL;
+        return zk_first_line(option->key, option->value, &o->digest, r->err);
+    }
+    if (zk_secure_knows(option->key))
+        return zk_secure_read(&r->secure, option, r->err);
     if (strcmp(option->key, "acl") == 0) {
         r->acl = option->value;
         return MW_OK;
@@ -167,7 +166,7 @@ static int read_one(reading *r, const mw_option *option) {
 
 int zk_options_read(zk_options *options, const mw_option *list, mw_error *err) {
     *options = (zk_options){.session_timeout = 10 * MW_SECOND, .packet_limit = 1048575, .watch_limit = 524288};
-    reading r = {options, NULL, err};
+    reading r = {.options = options, .err = err};
     int status = MW_OK;
     for (; status == MW_OK && list && list->key; list++)
         status = read_one(&r, list);
@@ -177,6 +176,9 @@ int zk_options_read(zk_options *options, const mw_option *list, mw_error *err) {
         status = zk_fail(err, MW_EINVALID, "zookeeper: option digest: not of the form user:password");
     if (status == MW_OK)
         status = zk_acl_read(r.acl, options->digest != NULL, &options->acl, err);
+    if (status == MW_OK)
+        status = zk_secure_finish(&r.secure, options->servers, &options->tls, err);
+    zk_secure_release(&r.secure);
     if (options->watch_limit > options->packet_limit / 2)
         options->watch_limit = options->packet_limit / 2; /* they are set again in one packet */
     if (options->connect_timeout == 0)
@@ -192,5 +194,6 @@ void zk_options_release(zk_options *options) {
     free(options->digest);
     free(options->servers);
     free(options->root);
+    zk_tls_drop(options->tls);
     *options = (zk_options){0};
 }

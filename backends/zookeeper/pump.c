@@ -60,13 +60,17 @@ static bool must_leave(const mw_conn *conn, mw_time now) {
     return now >= due || (due != MW_FOREVER && (conn->outstanding == 0 || conn->stale));
 }
 
-void zk_unwire(mw_conn *conn) {
+void zk_deafen(mw_conn *conn) {
     mw_poll_stop(conn->host, &conn->poll);
+    conn->listens = 0;
+}
+
+void zk_unwire(mw_conn *conn) {
+    zk_deafen(conn);
     if (conn->ear > 0)
         (void)close(conn->ear);
     conn->ear = 0;
-    conn->listens = 0;
-    conn->wired = conn->corked = conn->stale = false;
+    conn->wired = conn->corked = conn->stale = conn->unread = false;
     conn->leave_by = 0;
 }
 
@@ -158,6 +162,19 @@ static void begin(mw_conn *conn, mw_time now) {
     zk_kick(conn);
 }
 
+/* While a thread has the handle: it comes back by itself, or is called back. */
+static void await_handshake(mw_conn *conn, mw_time now) {
+    mw_time due = silence_due(conn);
+    if (conn->phase == ZK_CLOSING) {
+        zk_closing_step(conn);
+    } else if (now >= due || conn->expired) {
+        mw_timer_stop(conn->host, &conn->timer);
+        zk_shake_stop(conn);
+    } else {
+        arm(conn, now, due);
+    }
+}
+
 void zk_pump(mw_conn *conn) {
     if (conn->inside || conn->phase == ZK_FAILED)
         return;
@@ -168,6 +185,10 @@ void zk_pump(mw_conn *conn) {
             zk_closing_step(conn);
         else
             begin(conn, now);
+        return;
+    }
+    if (conn->shaking) {
+        await_handshake(conn, now);
         return;
     }
     if (!digest_state(conn))
@@ -195,15 +216,20 @@ void zk_pump(mw_conn *conn) {
     arm(conn, now, conn->wired ? due : (due > conn->retry_at ? due : conn->retry_at));
 }
 
-static void ready(mw_poll *poll, unsigned events) {
-    mw_conn *conn = mw_container(poll, mw_conn, poll);
-    int what = (events & MW_READABLE ? ZOOKEEPER_READ : 0) | (events & MW_WRITABLE ? ZOOKEEPER_WRITE : 0);
+/* Before the session was there a server may refuse our certificate after the handshake. */
+static void process_failed(mw_conn *conn, int rc) {
+    zk_shaken shaken = conn->options.tls ? zk_tls_failure(rc) : (zk_shaken){0};
+    bool refused = shaken.refused && !conn->up_told;
+    failed(conn);
+    if (refused)
+        zk_shake_failed(conn, conn->options.servers, &shaken);
+}
+
+static void take_in(mw_conn *conn, int what) {
     int rc = ZOK, packets = 0;
-    if (zoo_state(conn->zh) == ZOO_CONNECTING_STATE)
-        conn->connect_sent = mw_host_now(conn->host); /* connected: the handshake goes out now at the earliest */
     conn->inside++;
     do {
-        rc = zookeeper_process(conn->zh, what);
+        rc = zk_process(conn, what);
         if (rc == ZOK && (what & ZOOKEEPER_READ))
             conn->last_heard = mw_host_now(conn->host);
         if (!(what & ZOOKEEPER_READ))
@@ -211,12 +237,31 @@ static void ready(mw_poll *poll, unsigned events) {
         what = ZOOKEEPER_READ;
     } while (rc == ZOK && ++packets < PACKETS_PER_TURN && !conn->expired && !conn->refused && !conn->stale);
     conn->inside--;
+    conn->unread = conn->options.tls && packets == PACKETS_PER_TURN;
     if (rc != ZOK && rc != ZNOTHING)
-        failed(conn);
+        process_failed(conn, rc);
+    if (conn->unread)
+        zk_kick(conn);
+}
+
+static void go_on(mw_conn *conn) {
     zk_refusals_run(conn);
     zk_drain(conn);
     zk_reads_more(conn);
     zk_pump(conn);
+}
+
+static void ready(mw_poll *poll, unsigned events) {
+    mw_conn *conn = mw_container(poll, mw_conn, poll);
+    if (conn->options.tls && conn->phase == ZK_CONNECTING && zk_unshaken(conn->zh)) {
+        zk_shake_begin(conn);
+        zk_pump(conn);
+        return;
+    }
+    if (zoo_state(conn->zh) == ZOO_CONNECTING_STATE)
+        conn->connect_sent = mw_host_now(conn->host); /* connected: the handshake goes out now at the earliest */
+    take_in(conn, (events & MW_READABLE ? ZOOKEEPER_READ : 0) | (events & MW_WRITABLE ? ZOOKEEPER_WRITE : 0));
+    go_on(conn);
 }
 
 static void timer_fired(mw_timer *timer) {
@@ -230,10 +275,9 @@ static void kicked(mw_defer *defer) {
             zk_conn_end(conn);
         return;
     }
-    zk_refusals_run(conn);
-    zk_drain(conn);
-    zk_reads_more(conn);
-    zk_pump(conn);
+    if (conn->unread)
+        take_in(conn, ZOOKEEPER_READ);
+    go_on(conn);
 }
 
 void zk_pump_init(mw_conn *conn) {

@@ -132,7 +132,8 @@ static void established(mw_conn *conn) {
     conn->session.timeout = (mw_time)zoo_recv_timeout(conn->zh) * MW_MS;
     conn->phase = ZK_GREETING;
     conn->last_heard = conn->up_since = mw_host_now(conn->host);
-    conn->greetings = 0;
+    conn->greetings = conn->rejections = 0;
+    *conn->complaint = '\0';
     if (conn->announced) {
         conn->stats.reconnects++;
         zk_resolve_start(conn);

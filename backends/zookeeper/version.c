@@ -106,6 +106,11 @@ static int begin_connecting(const char *server) {
 }
 
 int zk_inquiry_start(zk_op *op) {
+    if (op->conn->options.tls) {
+        zk_fail(&op->err, MW_EUNSUPPORTED, "zookeeper: `" QUESTION "` is asked without TLS only");
+        zk_op_refuse(op, MW_EUNSUPPORTED);
+        return ZOK;
+    }
     zk_inquiry *inquiry = calloc(1, sizeof *inquiry);
     if (!inquiry)
         return ZSYSTEMERROR;

@@ -4,14 +4,15 @@
  *   options  what may be configured            names    host names to addresses, on a thread
  *   conn     opening, handles, retries         pump     the client's descriptor and deadlines in the host's loop
  *   close    ending a session, on a thread     session  states, renewal, the marker
- *   thread   calls that may block
+ *   thread   calls that may block            shake    the handshake of TLS, on a thread
  *   send     each request that goes out        slots    marks by which a lost reply is decided
  *   read     get, stat, children               walk     list, queues, sessions: many reads, one request
  *   write    single writes and transactions    resolve  what became of writes whose reply was lost
  *   batch    creates that travel together
  *   feed     subscriptions: state              feed_read subscriptions: the reads that keep it
  *   queue    locks                             convert  codes, stats and paths between the two worlds
- *   version  what the server calls itself
+ *   version  what the server calls itself    secure   the options of TLS and SASL
+ *   tls      the client library's TLS
  */
 #ifndef MW_ZOOKEEPER_ZK_H
 #define MW_ZOOKEEPER_ZK_H
@@ -23,6 +24,7 @@
 #include "list.h"
 #include "table.h"
 #include "thread.h"
+#include "tls.h"
 
 #define ZK_PATH_MAX 2304        /* chroot, path and the name of a queue's member */
 #define ZK_HIDDEN "/.moonwatch" /* below the chroot: marks of sessions; not shown to anyone */
@@ -35,6 +37,7 @@ typedef struct zk_options {
     char *root;    /* chroot: "" or "/a/b" */
     mw_time session_timeout, connect_timeout;
     char *digest; /* "user:password" or NULL */
+    zk_tls *tls;  /* NULL: none */
     const struct ACL_vector *acl;
     size_t packet_limit;
     size_t watch_limit; /* bytes of watched paths that may be set again in one packet */
@@ -56,6 +59,7 @@ typedef struct zk_slot {
 
 typedef struct zk_names_job zk_names_job;
 typedef struct zk_close_job zk_close_job;
+typedef struct zk_shake_job zk_shake_job;
 
 struct mw_conn {
     mw_host *host;
@@ -72,18 +76,23 @@ struct mw_conn {
     mw_defer kick;
     zk_names_job *names;
     zk_close_job *closing;
-    char *addresses; /* what the handle was made with: numbers only */
+    zk_shake_job *shaking; /* a thread has the handle; we have its socket's duplicate */
+    char *addresses;       /* what the handle was made with: numbers only */
+    bool moved;            /* they are newer than the handle's */
 
     int fd;  /* the client's, valid while wired */
     int ear; /* our duplicate, which the loop watches for `listens`; 0 = none */
     unsigned listens;
     bool wired; /* the client has an open socket */
     bool corked;
+    bool unread;      /* the client may hold what the socket does not show: TLS */
     mw_time leave_by; /* the server throttles: another one, or this one later; 0 = it does not */
     bool stale;       /* it even throttled a sync: reads behind that are not fresh */
     bool up_told, expired, refused, abandoned;
     mw_time connect_began, connect_sent, up_since, retry_at, close_by;
     unsigned failures;
+    unsigned rejections; /* handshakes of TLS that were refused since a server last spoke to us */
+    char complaint[160]; /* what was last logged of them */
 
     unsigned outstanding; /* requests without an answer */
     mw_time last_heard, busy_since;
@@ -152,6 +161,21 @@ void zk_saw(mw_conn *conn, const struct Stat *stat);
 extern const mw_requirement zk_requirements[];
 int zk_options_read(zk_options *options, const mw_option *list, mw_error *err);
 void zk_options_release(zk_options *options);
+/* The first line of a file that holds a secret, to be freed; `key` is the option that names it. */
+int zk_first_line(const char *key, const char *path, char **ret_line, mw_error *err);
+
+/* ---- secure.c: `tls`, what belongs to it, and `sasl`. Values are borrowed from the list of options. */
+typedef struct zk_secure {
+    bool said, tls;
+    const char *ca, *cert, *key, *password, *name;
+    char *password_read;
+    const char *stray; /* an option that means nothing without `tls` */
+} zk_secure;
+
+bool zk_secure_knows(const char *key);
+int zk_secure_read(zk_secure *secure, const mw_option *option, mw_error *err);
+int zk_secure_finish(zk_secure *secure, const char *servers, zk_tls **ret_tls, mw_error *err);
+void zk_secure_release(zk_secure *secure);
 int zk_acl_read(const char *text, bool with_digest, const struct ACL_vector **ret_acl, mw_error *err);
 
 /* ---- names.c: `servers` with names to addresses. `done` from the loop; `addresses` NULL = none resolved. */
@@ -165,12 +189,17 @@ bool zk_names_numeric(const char *servers); /* nothing to look up */
  * not wanted. Both are the caller's. */
 char *zk_names_lookup(const char *servers, char **ret_failures);
 int zk_names_start(mw_conn *conn);
+void zk_names_apply(mw_conn *conn); /* tell the handle, when it is ours */
 bool zk_names_leave(mw_conn *conn); /* false: they are on the way; kicks when they are here */
 
 /* ---- conn.c */
 mw_backend_open_fn zk_open;
 mw_backend_expire_fn zk_expire;
+/* A handle of the client, with TLS or without, that tells nobody but the watcher. */
+zhandle_t *zk_client_new(const zk_tls *tls, const char *addresses, watcher_fn watcher, mw_time timeout,
+                         const clientid_t *client, void *context);
 int zk_handle_new(mw_conn *conn);
+int zk_process(mw_conn *conn, int what);
 void zk_handle_drop(mw_conn *conn); /* without ending the session; never blocks */
 void zk_cut(mw_conn *conn);         /* leave the server that we are connected to, or to which we try to */
 void zk_retry(mw_conn *conn);       /* one more failure: when to try again */
@@ -184,6 +213,14 @@ void zk_kick(mw_conn *conn); /* pump soon, from the loop */
 void zk_pump_init(mw_conn *conn);
 void zk_pump_stop(mw_conn *conn);
 void zk_unwire(mw_conn *conn); /* the client's socket is gone, or is given up */
+void zk_deafen(mw_conn *conn); /* it stays, and is not watched */
+
+/* ---- shake.c */
+bool zk_unshaken(zhandle_t *zh);    /* a handle with TLS: does its handshake come next? */
+void zk_shake_begin(mw_conn *conn); /* the socket is connected */
+void zk_shake_stop(mw_conn *conn);  /* let it fail soon */
+bool zk_shake_leave(mw_conn *conn); /* as zk_names_leave; the handle goes with the thread */
+void zk_shake_failed(mw_conn *conn, const char *server, const zk_shaken *shaken); /* log it, or refuse for good */
 
 /* ---- close.c */
 mw_backend_close_fn zk_close;
