@@ -26,6 +26,7 @@ local drivers = {
   ["sqlite-faulty"] = function() return require "support.harness.sqlite" { faulty = true } end,
   ["mysql"] = function() return require "support.harness.mysql"() end,
   ["zookeeper"] = function() return require "support.harness.zookeeper"() end,
+  ["zookeeper-tls"] = function() return require "support.harness.zookeeper_tls"() end,
 }
 
 --- A fresh, empty registry. End it with `finish`.
