@@ -68,7 +68,8 @@ typedef struct mw_sql_step {
 } mw_sql_step;
 
 typedef enum mw_sql_batch_kind {
-    MW_SQL_ONE,  /* a single statement by itself (read or write): one round trip, autocommit */
+    MW_SQL_ONE,  /* one round trip without a transaction around it: a statement, or two that do not need each other.
+                  * When it fails, what came first may have been done */
     MW_SQL_READ, /* several reads of one consistent snapshot */
     MW_SQL_WRITE /* all or nothing, in one round trip where the product can: BEGIN; steps; COMMIT */
 } mw_sql_batch_kind;

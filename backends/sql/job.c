@@ -123,11 +123,25 @@ void mw__sql_send(mw__sql_channel *channel, mw__sql_job *job, bool urgent) {
         mw__sql_kick(channel);
 }
 
-mw__sql_job *mw__sql_receive(mw__sql_channel *channel) {
-    (void)pthread_mutex_lock(&channel->mutex);
+static mw__sql_job *shift(mw__sql_channel *channel) {
     mw__sql_job *job = mw__sql_list_shift(&channel->in);
     if (job)
         job->queued = false;
+    return job;
+}
+
+mw__sql_job *mw__sql_receive(mw__sql_channel *channel) {
+    (void)pthread_mutex_lock(&channel->mutex);
+    mw__sql_job *job = shift(channel);
+    (void)pthread_mutex_unlock(&channel->mutex);
+    return job;
+}
+
+mw__sql_job *mw__sql_receive_attempt(mw__sql_channel *channel, unsigned generation) {
+    (void)pthread_mutex_lock(&channel->mutex);
+    const mw__sql_job *next = channel->in.first;
+    bool fits = next && next->kind == MW__SQL_LOCK && next->generation == generation;
+    mw__sql_job *job = fits ? shift(channel) : NULL;
     (void)pthread_mutex_unlock(&channel->mutex);
     return job;
 }

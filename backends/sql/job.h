@@ -141,7 +141,9 @@ void mw__sql_channel_release(mw__sql_channel *channel);
 
 void mw__sql_send(mw__sql_channel *channel, mw__sql_job *job, bool urgent); /* host's thread */
 mw__sql_job *mw__sql_receive(mw__sql_channel *channel);                     /* connection thread; NULL = nothing */
-bool mw__sql_take_back(mw__sql_channel *channel, mw__sql_job *job);         /* true: it was still queued */
+/* The next one, if it is an attempt at a lock in the session of `generation`; else NULL. */
+mw__sql_job *mw__sql_receive_attempt(mw__sql_channel *channel, unsigned generation);
+bool mw__sql_take_back(mw__sql_channel *channel, mw__sql_job *job); /* true: it was still queued */
 void mw__sql_kick(mw__sql_channel *channel);
 
 void mw__sql_reply(mw__sql_channel *channel, mw__sql_job *job); /* connection thread */

@@ -60,14 +60,18 @@ static int forbid_late_attempt(mw__sql_worker *worker, mw_error *err) {
 }
 
 /* One guarded statement: it is free and nobody waits. (Or nobody ever used it, where the dialect can tell in one.) */
+static void add_take(mw__sql_worker *worker, mw__sql_batch *batch, mw__sql_job *job) {
+    mw_sql_value params[6];
+    bool any = worker->driver->dialect.take != NULL;
+    name(worker, job, params);
+    mw__sql_add(batch, any ? MW__SQL_LOCK_TAKE_ANY : MW__SQL_LOCK_TAKE, MW_SQL_RETURNS, params, 6);
+}
+
 static int take(mw__sql_worker *worker, mw__sql_job *job) {
     mw__sql_batch batch;
-    mw_sql_value params[6];
-    name(worker, job, params);
     mw__sql_batch_init(&batch, MW_SQL_ONE);
     batch.sql.writes = true;
-    bool any = worker->driver->dialect.take != NULL;
-    mw__sql_add(&batch, any ? MW__SQL_LOCK_TAKE_ANY : MW__SQL_LOCK_TAKE, MW_SQL_RETURNS, params, 6);
+    add_take(worker, &batch, job);
     int status = mw__sql_run(worker, &batch, &job->error);
     if (status == MW_OK && batch.sql.steps[0].returned > 0)
         (void)granted(worker, job, batch.sql.steps[0].returned);
@@ -115,14 +119,18 @@ int mw__sql_lock_job(mw__sql_worker *worker, mw__sql_job *job) {
 }
 
 /* Held, and nobody waits: one guarded statement. */
-static int set_free(mw__sql_worker *worker, mw__sql_job *job, bool *ret_freed) {
-    mw__sql_batch batch;
+static void add_free(mw__sql_worker *worker, mw__sql_batch *batch, mw__sql_job *job) {
     mw_sql_value params[6];
     name(worker, job, params);
     params[3] = mw__sql_int(job->token);
+    mw__sql_add(batch, MW__SQL_LOCK_FREE, 0, params, 4);
+}
+
+static int set_free(mw__sql_worker *worker, mw__sql_job *job, bool *ret_freed) {
+    mw__sql_batch batch;
     mw__sql_batch_init(&batch, MW_SQL_ONE);
     batch.sql.writes = true;
-    mw__sql_add(&batch, MW__SQL_LOCK_FREE, 0, params, 4);
+    add_free(worker, &batch, job);
     int status = mw__sql_run(worker, &batch, &job->error);
     if (status == MW_OK)
         *ret_freed = mw__sql_affected(&batch, 0) == 1;
@@ -157,5 +165,29 @@ int mw__sql_unlock_job(mw__sql_worker *worker, mw__sql_job *job) {
         return status;
     status = leave(worker, job);
     worker->poll_wanted = status == MW_OK; /* the lock may have come to another ticket of ours */
+    return status;
+}
+
+/* A release that is not waited for is often followed by the next attempt. Each of the two statements has its own guard,
+ * and the second comes after the first. */
+int mw__sql_exchange(mw__sql_worker *worker, mw__sql_job *release, mw__sql_job *attempt, bool *ret_released) {
+    mw__sql_batch batch;
+    attempt->token = 0;
+    if (attempt->alone)
+        worker->seen = worker->highest;
+    int status = forbid_late_attempt(worker, &release->error);
+    if (status != MW_OK)
+        return status;
+    mw__sql_batch_init(&batch, MW_SQL_ONE);
+    batch.sql.writes = true;
+    add_free(worker, &batch, release);
+    add_take(worker, &batch, attempt);
+    status = mw__sql_run(worker, &batch, &release->error);
+    if (status == MW_OK) {
+        *ret_released = mw__sql_affected(&batch, 0) == 1;
+        if (batch.sql.steps[1].returned > 0)
+            (void)granted(worker, attempt, batch.sql.steps[1].returned);
+    }
+    mw__sql_batch_free(&batch);
     return status;
 }

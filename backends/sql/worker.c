@@ -255,9 +255,35 @@ static void run_renew(mw__sql_worker *worker, mw__sql_job *job) {
         disconnect(worker, &err);
 }
 
-static void run_lock(mw__sql_worker *worker, mw__sql_job *job) {
-    int status = job->kind == MW__SQL_LOCK ? mw__sql_lock_job(worker, job) : mw__sql_unlock_job(worker, job);
-    settle(worker, job, status);
+static void run_job(mw__sql_worker *worker, mw__sql_job *job);
+static void run_offline(mw__sql_worker *worker, mw__sql_job *job);
+
+/* Together, or, where that has not done it all, one after the other. */
+static void run_exchange(mw__sql_worker *worker, mw__sql_job *release, mw__sql_job *attempt) {
+    bool released = false;
+    int status = mw__sql_exchange(worker, release, attempt, &released);
+    bool gone = status == MW_EDISCONNECTED || status == MW_EUNKNOWN;
+    if (gone)
+        interrupted(worker, attempt, status); /* it stands behind the release again */
+    settle(worker, release, gone || released ? status : mw__sql_unlock_job(worker, release));
+    if (gone)
+        return;
+    if (attempt->token && of_this_session(worker, attempt))
+        reply(worker, attempt, MW_OK);
+    else if (worker->connected)
+        run_job(worker, attempt);
+    else
+        run_offline(worker, attempt);
+}
+
+/* What an earlier connection left undone comes before anything new. */
+static void run_unlock(mw__sql_worker *worker, mw__sql_job *job) {
+    bool may = job->token && !worker->redo.first;
+    mw__sql_job *attempt = may ? mw__sql_receive_attempt(worker->channel, worker->generation) : NULL;
+    if (attempt)
+        run_exchange(worker, job, attempt);
+    else
+        settle(worker, job, mw__sql_unlock_job(worker, job));
 }
 
 static void end_all(mw__sql_worker *worker, int how) {
@@ -291,8 +317,10 @@ static void run_job(mw__sql_worker *worker, mw__sql_job *job) {
         run_request(worker, job);
         break;
     case MW__SQL_LOCK:
+        settle(worker, job, mw__sql_lock_job(worker, job));
+        break;
     case MW__SQL_UNLOCK:
-        run_lock(worker, job);
+        run_unlock(worker, job);
         break;
     case MW__SQL_SNAPSHOT:
         settle(worker, job, mw__sql_snapshot(worker, job));

@@ -136,5 +136,8 @@ void mw__sql_resync(mw__sql_worker *worker, int64_t revision);
 /* ---- locks.c */
 int mw__sql_lock_job(mw__sql_worker *worker, mw__sql_job *job);
 int mw__sql_unlock_job(mw__sql_worker *worker, mw__sql_job *job);
+/* Both in one round trip, where all goes well: whether the release is done, and the attempt, if its token is set. What
+ * is not goes on alone. */
+int mw__sql_exchange(mw__sql_worker *worker, mw__sql_job *release, mw__sql_job *attempt, bool *ret_released);
 
 #endif
