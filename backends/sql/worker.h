@@ -1,7 +1,7 @@
 /* The connection thread: all SQL of one connection, one job after another.
  *
  * Functions that return a status: MW_EDISCONNECTED and MW_EUNKNOWN mean that the connection is to be given up,
- * MW_ESESSION_LOST that our session is over; their caller (worker.c) acts on it. `err` is always filled on failure.
+ * MW_ESESSION_LOST that our session is over; their caller (serve.c) acts on it. `err` is always filled on failure.
  */
 #ifndef MOONWATCH_SQL_WORKER_H
 #define MOONWATCH_SQL_WORKER_H
@@ -72,6 +72,21 @@ typedef struct mw__sql_worker {
 
 void *mw__sql_worker_run(void *worker);
 
+/* The connection is to be given up: tell the host's side, and connect again soon. */
+void mw__sql_disconnect(mw__sql_worker *worker, const mw_error *why);
+/* The same for what failed with `status`; with MW_ESESSION_LOST only the session is over, and a new one is opened. */
+void mw__sql_give_way(mw__sql_worker *worker, int status, const mw_error *why);
+/* Connecting again mends these; anything else needs a person. */
+bool mw__sql_passing(int status);
+
+/* ---- serve.c */
+void mw__sql_serve(mw__sql_worker *worker, mw__sql_job *job);
+/* Without a connection everything waits, but for requests, which the core keeps. */
+void mw__sql_serve_offline(mw__sql_worker *worker, mw__sql_job *job);
+/* There will be no connection any more: whatever is left ends here. */
+void mw__sql_drain(mw__sql_worker *worker, const char *why);
+
+/* ---- run.c */
 mw_time mw__sql_now(void);
 uint64_t mw__sql_random(mw__sql_worker *worker);
 
@@ -80,9 +95,6 @@ int mw__sql_run(mw__sql_worker *worker, mw__sql_batch *batch, mw_error *err);
 
 /* Between two attempts: longer and longer, up to 64 ms. */
 void mw__sql_pause(mw__sql_worker *worker, unsigned attempt);
-
-/* Connecting again mends these; anything else needs a person. */
-bool mw__sql_passing(int status);
 
 /* Note that a revision was seen. */
 void mw__sql_saw(mw__sql_worker *worker, int64_t revision);
