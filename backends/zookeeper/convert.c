@@ -139,7 +139,8 @@ void zk_path(const mw_conn *conn, mw_str path, char ret_path[ZK_PATH_MAX]) {
         path.len = 0;
     assert(root + path.len < ZK_PATH_MAX);
     memcpy(ret_path, conn->options.root, root);
-    memcpy(ret_path + root, path.data, path.len);
+    if (path.len > 0)
+        memcpy(ret_path + root, path.data, path.len);
     ret_path[root + path.len] = 0;
 }
 
