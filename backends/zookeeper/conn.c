@@ -199,6 +199,7 @@ void zk_conn_end(mw_conn *conn) {
     zk_options_release(&conn->options);
     explicit_bzero(&conn->session, sizeof conn->session);
     free(conn->addresses);
+    free(conn->unresolved);
     free(conn->name);
     free(conn);
     closed(arg);

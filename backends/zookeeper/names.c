@@ -98,13 +98,35 @@ void zk_names_apply(mw_conn *conn) {
     conn->inside--;
 }
 
+/* Whether LINE is one of those in TEXT, which may be NULL. */
+static bool has_line(const char *text, const char *line, size_t len) {
+    while (text && *text) {
+        size_t here = strcspn(text, "\n");
+        if (here == len && memcmp(text, line, len) == 0)
+            return true;
+        text += here + (text[here] == '\n');
+    }
+    return false;
+}
+
+/* What fails is looked up again several times a second, for as long as it does: said when it begins to, or changes. */
+static void tell(mw_conn *conn, const char *failures) {
+    for (const char *line = failures; line && *line;) {
+        size_t len = strcspn(line, "\n");
+        if (!has_line(conn->unresolved, line, len))
+            zk_log(conn, MW_LOG_WARN, "%.*s", (int)len, line);
+        line += len + (line[len] == '\n');
+    }
+}
+
 static void arrived(zk_thread *thread) {
     zk_names_job *job = mw_container(thread, zk_names_job, thread);
     mw_conn *conn = job->conn;
     conn->names = NULL;
-    char *rest = job->failures;
-    for (const char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
-        zk_log(conn, MW_LOG_WARN, "%s", line);
+    tell(conn, job->failures);
+    free(conn->unresolved);
+    conn->unresolved = job->failures;
+    job->failures = NULL;
     if (job->addresses) {
         free(conn->addresses);
         conn->addresses = job->addresses;

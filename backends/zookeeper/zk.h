@@ -78,6 +78,7 @@ struct mw_conn {
     zk_close_job *closing;
     zk_shake_job *shaking; /* a thread has the handle; we have its socket's duplicate */
     char *addresses;       /* what the handle was made with: numbers only */
+    char *unresolved;      /* a line for each name that the last look-up did not find; they have been logged */
     bool moved;            /* they are newer than the handle's */
 
     int fd;  /* the client's, valid while wired */

@@ -82,7 +82,7 @@ typedef int lookup_fn(const char *, const char *, const struct addrinfo *, struc
 
 static atomic_int slow_lookups;
 static sem_t slow_answer;
-static atomic_int moved_lookups, once_lookups;
+static atomic_int moved_lookups, once_lookups, failed_lookups;
 
 /* In the place of the system's, for the backend, too: a name server that takes its time, and one that changes its mind.
  */
@@ -101,6 +101,8 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
             return EAI_AGAIN;
         node = "127.0.0.1";
     }
+    if (strcmp(node, "failing.invalid") == 0)
+        return atomic_fetch_add(&failed_lookups, 1) < 3 ? EAI_NONAME : EAI_AGAIN;
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     return real(node, service, hints, ret_found);
 }
@@ -127,6 +129,25 @@ static void looks_again_where_a_name_has_moved(void) {
     snprintf(servers, sizeof servers, "moved.invalid:%d", atoi(strchr(rig_servers(), ':') + 1));
     rig_open_with(&r, rig_host(), servers, RIG_TIMEOUT_MS);
     CHECK_INT(atomic_load(&moved_lookups), 2);
+    rig_close(&r);
+}
+
+static void count_name(void *arg, mw_log_level level, const char *component, const char *line) {
+    *(int *)arg += strncmp(line, "failing.invalid: ", 17) == 0;
+}
+
+/* It is looked up for as long as it fails; the log has one line of each reason. The first five are over once a sixth
+ * has begun. */
+static void says_once_why_a_name_fails(void) {
+    rig r;
+    mw_host *host = NULL;
+    mw_error err;
+    int said = 0;
+    mw_option options[] = {{"servers", "failing.invalid:1"}, {0}};
+    CHECK_INT(mw_uv_host_new(NULL, count_name, &said, &host, &err), MW_OK);
+    CHECK_INT(rig_try_open(&r, options, host, &err), MW_OK);
+    RIG_UNTIL(&r, atomic_load(&failed_lookups) >= 6);
+    CHECK_INT(said, 2);
     rig_close(&r);
 }
 
@@ -267,6 +288,7 @@ static const spec_case cases[] = {
     {"looks names up off the loop", looks_names_up_off_the_loop},
     {"looks again where a name has moved", looks_again_where_a_name_has_moved},
     {"keeps the addresses that it knew", keeps_the_addresses_that_it_knew},
+    {"says once why a name fails", says_once_why_a_name_fails},
     {"closing waits for no name", closing_waits_for_no_name},
     {"counts on the timeout that the server grants", counts_on_the_timeout_that_the_server_grants},
     {"gives an attempt up after connect_timeout", gives_an_attempt_up_after_connect_timeout},
