@@ -34,8 +34,7 @@ end
 local function check(args)
     local config, complaints = configuration(args)
     complaints = complaints or require("moonwatch.cli.run").replace_registry(config, args)
-    local files = table.move(args.script, 1, #args.script, 1, {})
-    table.move(config and config.scripts or {}, 1, #(config and config.scripts or {}), #files + 1, files)
+    local files = require("moonwatch.cli.run").scripts_of(config or {}, args.script)
     for _, file in ipairs(files) do
         local found = require("moonwatch.cli.inspect").script(file)
         table.move(found, 1, #found, #complaints + 1, complaints)

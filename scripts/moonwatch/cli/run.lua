@@ -14,7 +14,7 @@ function M.configure(command)
     client.registry_option(command)
     command:option("--attach", "Let `moonwatch shell --attach NAME` of the same user look inside; also `attach:` in "
         .. "the configuration."):argname "NAME"
-    command:argument("script", "More scripts, after those of the configuration."):args "*"
+    command:argument("script", "More scripts, after those of the configuration; each runs once."):args "*"
 end
 
 --- The configuration that `-c` names, or application.yaml, or the defaults. nil after complaining.
@@ -76,9 +76,26 @@ function M.configured(args)
     return config
 end
 
-local function scripts_of(config, more)
-    local files = table.move(config.scripts or {}, 1, #(config.scripts or {}), 1, {})
-    return table.move(more, 1, #more, #files + 1, files)
+--- The scripts of the configuration, then those of the command line that are not among them: a second run of the same
+--- file would be a second node, and a second of each reaction.
+---@param config table
+---@param more string[]
+---@return string[]
+function M.scripts_of(config, more)
+    local files, seen = {}, {}
+    local function add(file)
+        local name = file:gsub("^%./+", "")
+        if not seen[name] then
+            seen[name] = true
+            files[#files + 1] = file
+        end
+    end
+    for _, list in ipairs { config.scripts or {}, more } do
+        for _, file in ipairs(list) do
+            add(file)
+        end
+    end
+    return files
 end
 
 -- SIGTERM and SIGINT ask for the end; the log is read by people, so it names them.
@@ -113,7 +130,7 @@ function M.run(args)
         return cli.exit.config
     end
     io.stdout:setvbuf "line" -- a pipe or a file gets a script's lines when they are printed
-    local files = scripts_of(config, args.script)
+    local files = M.scripts_of(config, args.script)
     local engine = require("moonwatch.engine").new(config)
     stop_on_signals(engine)
     local door, why = let_in(engine, args.attach or config.attach)
