@@ -111,4 +111,30 @@ describe("what a command runs under is lost:", function()
     assert.equal(12, holder.code())
     assert.matches("/e was lost", holder.err())
   end)
+
+  it("who watches hears that what is shown may be old, and when it is not any more", function()
+    p:ok { "put", "/w", "1" }
+    local watchers = {}
+    for i, words in ipairs { { "watch" }, { "get", "-w", "/w" }, { "watch", "-q" } } do
+      watchers[i] = hold("1500ms", words)
+      watchers[i].says "1"
+    end
+    block()
+    for i = 1, 2 do
+      Program.eventually("silence", function()
+        return watchers[i].err():find "^moonwatch: %d%d:%d%d:%d%d registry %l+: [^\n]+; what is shown may be old\n"
+      end)
+    end
+    p:write("release", "")
+    for i = 1, 2 do
+      Program.eventually("the end of it", function()
+        return watchers[i].err():find "\nmoonwatch: [%d:]+ registry %l+; changes are shown again\n$"
+      end)
+    end
+    p:ok { "put", "/w", "2" }
+    for _, watcher in ipairs(watchers) do
+      watcher.says "2"
+    end
+    assert.equal("", watchers[3].err())
+  end)
 end)

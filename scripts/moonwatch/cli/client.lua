@@ -218,6 +218,7 @@ end
 ---@class moonwatch.ClientOptions
 ---@field creates boolean?     the command may create a registry that is not there yet
 ---@field waits boolean?       --timeout is the command's own, not that of connecting
+---@field follows boolean?     it shows what changes, as every command does with -w
 
 --- The registry that `args` name, connected; or the end of the command.
 ---@param args table
@@ -253,6 +254,21 @@ function M.not_connected(options)
     return said and ("%s: %s"):format(options.backend, said) or require("moonwatch.journal").place(options)
 end
 
+-- Who looks at a table that nobody renews takes what has gone for alive: a line when the registry falls silent, and
+-- when it is heard again. What to close at the end.
+local function tell_of_silence(args, registry)
+    local silent = false
+    return registry:on_connection(function(event)
+        local here = event.state == "connected" or event.state == "reconnected"
+        local reason = event.reason and event.reason ~= "" and ": " .. event.reason or ""
+        if (silent or not here) and event.state ~= "closed" and not args.quiet then
+            cli.complain("%s registry %s%s; %s", os.date "%H:%M:%S", event.state, reason,
+                here and "changes are shown again" or "what is shown may be old")
+        end
+        silent = not here
+    end)
+end
+
 --- Open the registry, run `body(registry)`, close it: the exit code.
 ---@param args table
 ---@param wanted moonwatch.ClientOptions?
@@ -262,6 +278,8 @@ function M.with(args, wanted, body)
     require("moonwatch.process").log_level "error"
     return M.guarded(function()
         local registry <close> = M.open(args, wanted)
+        local follows = args.watch or wanted and wanted.follows
+        local listener <close> = follows and tell_of_silence(args, registry) or nil -- luacheck: ignore 211
         return body(registry)
     end)
 end

@@ -78,7 +78,7 @@ local function watch(args, registry)
 end
 
 function M.run(args)
-    return client.with(args, { creates = true }, function(registry) return watch(args, registry) end)
+    return client.with(args, { creates = true, follows = true }, function(registry) return watch(args, registry) end)
 end
 
 return M
