@@ -21,12 +21,16 @@ function M.redact(text)
     local function stars(secret)
         return ("*"):rep(#secret)
     end
-    local start, _, userinfo = text:find("//([^/?]*)@")
-    if userinfo then
-        text = text:sub(1, start + 1) .. stars(userinfo) .. text:sub(start + 2 + #userinfo)
-    end
-    return (text:gsub("([?&;][^=&;]*[pP][aA][sS][sS][^=&;]*=)([^&;]*)", function(key, secret)
+    text = text:gsub("([?&;][^=&;]*[pP][aA][sS][sS][^=&;]*=)([^&;]*)", function(key, secret)
         return key .. stars(secret)
+    end):gsub("([?&;]user=)([^&;]*)", function(key, user)
+        return key .. stars(user)
+    end):gsub("([?&;])([^=&;]+)%f[&;\0]", function(mark, rest) -- no parameter: the end of a password that holds a '&'
+        return mark .. stars(rest)
+    end)
+    -- To the last @: a password may hold a '/', '?' or '@' that should have been written %2F, %3F or %40.
+    return (text:gsub("//(.*)@", function(userinfo)
+        return "//" .. stars(userinfo) .. "@"
     end))
 end
 

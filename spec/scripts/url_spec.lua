@@ -43,6 +43,8 @@ describe("mysql url", function()
         for _, text in ipairs {
             "mysql://u:geheim@h:x/d", "mysql://u:geheim@/d", "jdbc:mysql://h:x/d?password=geheim",
             "mysql://h/d?user=u&password=geheim&x", "mysql://u:geheim@h/d\0", "mysql://u:geheim@h/d/e",
+            "mysql://u:1/geheim@h/d", "mysql://u:1?geheim@h/d", "mysql://u:1@geheim/2@h:x/d", "mysql://u:geheim#@h:x",
+            "mysql://h/d?password=1&geheim", "jdbc:mysql://h:x/d?user=a@b&password=1@geheim",
             "mysql://h/d?trustStorePassword=geheim&x", "mysql://u:geheim@h/" .. ("d"):rep(5000),
         } do
             local value, err = url.mysql(text)
