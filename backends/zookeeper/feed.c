@@ -163,7 +163,7 @@ void zk_feed_fail(zk_feed *f, int rc, const char *path) {
     f->broken = true;
     drop_nodes(f, true);
     mw_error err;
-    zk_fail(&err, zk_status(rc), "zookeeper: %s: %s", zerror(rc), path);
+    zk_fail(&err, zk_status(rc), "zookeeper: %s: %s", zk_text(rc), path);
     f->feed->failed(f->feed, err.code, &err);
 }
 

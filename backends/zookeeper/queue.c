@@ -88,7 +88,7 @@ static void left(int rc, const void *data) {
     else if (rc == ZOK || rc == ZNONODE)
         end_left(h); /* gone, whoever removed it */
     else if (!zk_is_unanswered(rc))
-        end_because(h, zk_status(rc), zerror(rc));
+        end_because(h, zk_status(rc), zk_text(rc));
     /* otherwise it was not carried out: again on the next connection */
 }
 
@@ -124,7 +124,7 @@ static void leave(hold *h, int status) {
 
 /* The attempt has failed. Our place must not keep others waiting. */
 static void fail(hold *h, int rc) {
-    h->end_why = zerror(rc);
+    h->end_why = zk_text(rc);
     leave(h, zk_status(rc));
 }
 
@@ -275,7 +275,7 @@ static void listed(int rc, const struct String_vector *names, const struct Stat 
     } else if (h->state == QUEUED && rc == ZOK) {
         take_place(h, names);
     } else if (h->state == QUEUED && rc == ZNONODE) {
-        end_because(h, MW_EFENCED, zerror(rc));
+        end_because(h, MW_EFENCED, zk_text(rc));
     } else if (h->state == QUEUED) {
         fail(h, rc);
     }
@@ -301,7 +301,7 @@ static void room_made(void *data, int rc) {
     else if (h->state == LEAVING)
         end_left(h);
     else if (rc != ZOK)
-        end_because(h, zk_status(rc), zerror(rc));
+        end_because(h, zk_status(rc), zk_text(rc));
     else
         join(h);
 }
@@ -339,7 +339,7 @@ static void joined(int rc, const char *path, const struct Stat *stat, const void
     } else if (rc == ZNONODE) {
         make_room(h);
     } else {
-        end_because(h, zk_status(rc), zerror(rc));
+        end_because(h, zk_status(rc), zk_text(rc));
     }
 }
 

@@ -179,7 +179,7 @@ static void end_read(zk_op *op, int rc) {
         return;
     }
     mw_error err;
-    zk_fail(&err, status, "zookeeper: %s", zerror(rc));
+    zk_fail(&err, status, "zookeeper: %s", zk_text(rc));
     zk_op_end(op, status, &err);
 }
 

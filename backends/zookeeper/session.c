@@ -46,7 +46,7 @@ static void greeting_failed(mw_conn *conn, int rc) {
         zk_session_up(conn);
         return;
     }
-    zk_refuse(conn, zk_status(rc), zerror(rc));
+    zk_refuse(conn, zk_status(rc), zk_text(rc));
 }
 
 static mw_str mark_value(const mw_conn *conn, char buffer[640]) {

@@ -196,7 +196,7 @@ static void finish(zk_walk *walk) {
     zk_op *op = walk->op;
     int rc = walk->rc == ZOK && walk->missing ? ZNONODE : walk->rc;
     mw_error err;
-    zk_fail(&err, zk_status(rc), "zookeeper: %s", zerror(rc));
+    zk_fail(&err, zk_status(rc), "zookeeper: %s", zk_text(rc));
     zk_op_end(op, zk_status(rc), rc == ZOK ? NULL : &err);
 }
 

@@ -366,7 +366,7 @@ static void refused(zk_op *op, size_t index, int rc) {
     mw_error err;
     int status = refusal_status(write, rc);
     op->request->failed_write = index;
-    zk_fail(&err, status, "zookeeper: %s: %.*s", zerror(rc), MW_STR_FMT(write->path));
+    zk_fail(&err, status, "zookeeper: %s: %.*s", zk_text(rc), MW_STR_FMT(write->path));
     zk_op_end(op, status, &err);
 }
 
@@ -417,7 +417,7 @@ static void multi_refused(zk_op *op, int rc) {
     }
     mw_error err;
     int status = zk_status(why);
-    zk_fail(&err, status, "zookeeper: %s", zerror(why));
+    zk_fail(&err, status, "zookeeper: %s", zk_text(why));
     zk_op_end(op, status, &err);
 }
 

@@ -133,8 +133,9 @@ struct mw_conn {
 /* ---- convert.c */
 int zk_fail(mw_error *err, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void zk_log(mw_conn *conn, mw_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
-int zk_status(int rc);   /* MW_E* of an answer of the server */
-bool zk_is_lost(int rc); /* no answer came: connection or session went away first */
+int zk_status(int rc);       /* MW_E* of an answer of the server */
+const char *zk_text(int rc); /* for people; as long-lived as zerror's */
+bool zk_is_lost(int rc);     /* no answer came: connection or session went away first */
 /* The same, or the server did not look at the question: it throttles, or has heard that the session moved. It is left
  * (see zk_heard), and the next connection asks again. */
 bool zk_is_unanswered(int rc);

@@ -16,14 +16,18 @@ local refusal = {
   end,
 }
 
+-- What doctor advises each to do.
+local advice = { sqlite = "this user", mysql = "`moonwatch schema mysql` says which", zookeeper = "`digest`" }
+
 describe("who is refused", function()
+  local backend = os.getenv "MOONWATCH_SPEC_BACKEND"
   local p, before
 
   before_each(function()
     p = Program.new()
     p:ok { "put", "/a", "1" }
     local own = p.registry
-    before, p.registry = refusal[os.getenv "MOONWATCH_SPEC_BACKEND"](p)
+    before, p.registry = refusal[backend](p)
     p.own = own
   end)
   after_each(function() p:finish() end)
@@ -47,10 +51,14 @@ describe("who is refused", function()
     assert.equal("1", p:ok { "get", "-b", p.own, "/a" })
   end)
 
-  it("is told by the shell and by doctor, too", function()
+  it("is told by doctor, too, with what is to be done", function()
     local code, out = p:run { "doctor", "-o", "json", before = before }
     assert.equal(1, code)
     assert.matches('"result":"fail"', out)
     assert.matches("denied: ", out)
+    assert.matches(advice[backend], out, 1, true)
+    if backend == "zookeeper" then
+      assert.matches("an ACL does not admit us", out)
+    end
   end)
 end)

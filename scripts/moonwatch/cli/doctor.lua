@@ -14,7 +14,7 @@ local M = {
 }
 
 function M.configure(command)
-    client.options(command, { output = true })
+    client.options(command, { output = true, timeout = "Bound of connecting and of each operation; default 5s." })
 end
 
 ---@type moonwatch.Column[]
@@ -61,12 +61,18 @@ end
 local advice_of = {
     timeout = "is the server running, and the address right? Raise --timeout when it is only slow",
     closed = "the message says what the server refused: mend the credentials or the address",
-    denied = "grant the account what `moonwatch schema` and the manual say",
     unsupported = "install the backend's client library, or choose another backend",
 }
 
-local function advise(err)
-    return advice_of[err.code] or "see the message"
+-- What is refused is another thing on each.
+local denied = {
+    zookeeper = "give the `digest` of who made what is there, or let them widen its ACL",
+    mysql = "mend what the message names; `moonwatch schema mysql` says which rights the account needs",
+    sqlite = "let this user write the file and its folder",
+}
+
+local function advise(err, backend)
+    return err.code == "denied" and denied[backend] or advice_of[err.code] or "see the message"
 end
 
 local function clock(add, entry, before, after)
@@ -76,13 +82,13 @@ local function clock(add, entry, before, after)
         far and "run NTP on both: leases do not need it, people who read logs do" or "")
 end
 
-local function try_rights(add, registry)
+local function try_rights(add, registry, backend)
     local path = ("/moonwatch-doctor-%d-%d"):format(system.pid(), math.random(1 << 30))
     local reads, before = {}, system.time()
     local took, written, err = timed(function() return registry:create(path, "scratch", { ephemeral = true }) end)
     local after = system.time()
     if not written then
-        return add("rights", "fail", tostring(err), advise(err))
+        return add("rights", "fail", tostring(err), advise(err, backend))
     end
     local entry
     for i = 1, rounds do
@@ -90,7 +96,7 @@ local function try_rights(add, registry)
     end
     local removed, why = registry:delete(path)
     if not entry or not removed then
-        return add("rights", "fail", tostring(err or why), advise(err or why))
+        return add("rights", "fail", tostring(err or why), advise(err or why, backend))
     end
     add("rights", "ok", "may create, read and remove", "")
     local slow = median(reads) > 0.1
@@ -123,12 +129,12 @@ local function examine(options, add)
     took, registry, err = timed(function() return library.open(options) end)
     if not registry then
         local where = err.code == "timeout" and client.not_connected(options) .. ": " or ""
-        return add("reachable", "fail", where .. tostring(err), advise(err))
+        return add("reachable", "fail", where .. tostring(err), advise(err, options.backend))
     end
     local open <close> = registry
     add("reachable", "ok", ("connected in %.1f ms"):format(took * 1000), "")
     who_serves(add, info, open)
-    try_rights(add, open)
+    try_rights(add, open, options.backend)
 end
 
 -- ---- Which backends -------------------------------------------------------------------------------------------------
