@@ -173,7 +173,7 @@ local function open(self, options)
     local connected
     connected, err = core.connected(registry, wait)
     if not connected and err.code == "timeout" then
-        log.warn("%s does not answer yet; going on to try", options.backend)
+        log.warn("%s does not answer yet; going on to try", journal.place(options))
         return true
     end
     return connected, not connected and (self.stop_error or err) or nil -- the listener has heard it first

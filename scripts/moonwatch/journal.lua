@@ -42,7 +42,7 @@ function M.connection(options)
     end
 
     function tell.lost(_, reason)
-        local silence = parted and (" after %s without an answer"):format(since(parted)) or ""
+        local silence = parted and (" after %s suspended"):format(since(parted)) or ""
         log.warn("registry lost, session %s%s%s", session, silence, reason)
     end
 

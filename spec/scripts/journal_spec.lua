@@ -38,6 +38,12 @@ describe("the log of moonwatch run", function()
         line(stamp .. "info  engine: registry closed")
     end)
 
+    it("names who does not answer", function()
+        p:write("application.yaml", "registry: {zookeeper: {servers: '127.0.0.1:1/app'}, wait: 50ms}\n")
+        process = p:start { "run", "-c", "application.yaml" }
+        line(".*warn  engine: zookeeper 127.0.0.1:1/app does not answer yet; going on to try.*")
+    end)
+
     it("is JSON where that is wanted, whatever a script says", function()
         start([[mw.log.warn('"quoted" \\ \n\t\0\xff\xc3 Grüße') mw.stop()]], "log_format: json\n")
         assert.equal(0, process.code())
