@@ -48,6 +48,8 @@ static void on_registered(void *arg, int status, const mw_error *error) {
     if (status != MW_OK && self->answered)
         mw_log(self->process->host, MW_LOG_ERROR, "lua", "%.*s is not registered any more: %s",
                MW_STR_FMT(self->place.path), self->error.message);
+    else if (status == MW_OK && self->answered) /* whoever read that the session was lost looks for this */
+        mw_log(self->process->host, MW_LOG_INFO, "lua", "%.*s is registered again", MW_STR_FMT(self->place.path));
     answer(self);
 }
 

@@ -60,6 +60,7 @@ describe("the log of moonwatch run", function()
     it("tells of terms and of locks that were lost, with token and time, and of the next session", function()
         start([[
             local held = false
+            assert(mw.registry:register("/here", ""))
             mw.guard("/first", {}, function() end) -- the token that is told is the second one
             mw.spawn(mw.guard, "/first", {}, function() held = true mw.sleep(math.huge) end)
             mw.elect("/leader", {}, function()
@@ -75,6 +76,7 @@ describe("the log of moonwatch run", function()
         assert(os.execute(("cd %s && sqlite3 -cmd '.timeout 20000' %s <forget.sql"):format(p.folder,
             p.registry:match "^sqlite:(.*)$")))
         line(".*warn  engine: registry lost, session " .. session .. "[^\n]*.*")
+        line(".*info  lua: /here is registered again.*")
         line(".*warn  engine: guard /first: lost after [%d.]+m?s, with token 2.*")
         line(".*info  engine: elect /leader: deposed after [%d.]+m?s, with token 1.*")
         line(".*info  engine: elect /leader: we lead, with token 2.*")
