@@ -9,6 +9,7 @@ typedef struct connect_await {
     mw_listener *listener;
     mw_timer timer;
     int status;
+    char place[160]; /* may be empty */
     char reason[256];
 } connect_await;
 
@@ -41,13 +42,14 @@ static void connect_late(mw_timer *timer) {
 static int connect_finish(lua_State *L, mw_await *await) {
     connect_await *self = (connect_await *)(void *)await;
     mw_str none = {0};
-    char text[320];
+    char late[192], text[480];
     if (self->status == MW_OK) {
         lua_pushboolean(L, 1);
         mw__lua_await_free(await);
         return 1;
     }
-    const char *what = self->status == MW_ETIMEOUT ? "not connected in time" : "";
+    (void)snprintf(late, sizeof late, "not connected in time%s%s", *self->place ? " to " : "", self->place);
+    const char *what = self->status == MW_ETIMEOUT ? late : "";
     if (!self->reason[0] && !*what)
         what = "the registry was closed";
     (void)snprintf(text, sizeof text, "%s%s%s", what, *what && self->reason[0] ? ": " : "", self->reason);
@@ -56,12 +58,13 @@ static int connect_finish(lua_State *L, mw_await *await) {
     return count;
 }
 
-/* connected(registry, timeout): true, or nil, err */
+/* connected(registry, timeout, place): true, or nil, err, which names the place when nobody answers there */
 static int core_connected(lua_State *L) {
     mw_lua_registry *registry = mw__lua_check_registry(L, "open");
     mw_time timeout = mw__lua_check_duration(L, 2, "open", "wait");
     if (!registry->registry)
         return mw__lua_closed(L, "open");
+    const char *place = lua_tostring(L, 3);
     mw__lua_must_be_able_to_wait(L, "open");
     connect_await *self = mw__lua_await_new(registry->lua, sizeof *self, connect_finish, mw__lua_await_free);
     if (!self)
@@ -69,6 +72,7 @@ static int core_connected(lua_State *L) {
     self->await.release = connect_release;
     self->registry = registry;
     self->timer.fire = connect_late;
+    (void)snprintf(self->place, sizeof self->place, "%s", place ? place : "");
     registry->refs++;
     self->listener = mw_listen(registry->registry, connect_heard, self);
     if (!self->listener) {

@@ -16,7 +16,11 @@ end
 function M.place(options)
     local where = options.path or options.servers or options.url
     where = type(where) == "table" and table.concat(where, ",") or where
-    return options.backend .. (where and " " .. require("moonwatch.url").redact(where) or "")
+    local shown = where and require("moonwatch.url").redact(where)
+    if shown and shown:find(options.backend .. "://", 1, true) then
+        return shown
+    end
+    return options.backend .. (shown and " " .. shown or "")
 end
 
 --- What to tell a registry's connection listener: each state is a line.

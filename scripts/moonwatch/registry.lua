@@ -140,7 +140,8 @@ function M.open(options)
         return registry, err
     end
     local connected
-    connected, err = core.connected(registry, wait)
+    local place = type(backend) == "string" and require("moonwatch.journal").place(options)
+    connected, err = core.connected(registry, wait, place or nil)
     if not connected then
         registry:close { patience = 0 }
         return nil, err

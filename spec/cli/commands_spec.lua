@@ -100,7 +100,10 @@ describe("the commands", function()
   it("say who does not answer, and why where that is known; no lock is waited for longer than asked", function()
     local code, _, err = p:run { "get", "/a", "-b", "zookeeper:127.0.0.1:1", "--timeout", "100ms" }
     assert.equal(6, code)
-    assert.matches("^moonwatch: zookeeper 127.0.0.1:1: timeout: not connected in time", err)
+    assert.matches("^moonwatch: timeout: not connected in time to zookeeper 127.0.0.1:1;", err)
+    code, _, err = p:run { "get", "/a", "-b", "mysql://u:geheim@127.0.0.1:1/d", "--timeout", "100ms" }
+    assert.equal(6, code)
+    assert.matches(": timeout: not connected in time to mysql://%*+@127.0.0.1:1/d;", err)
     local address = { "-b", "zookeeper:not-a-name.invalid:2181", "--timeout", "1s" }
     local words = { "lock", "/a", table.unpack(address) }
     table.move({ "--", "true" }, 1, 2, #words + 1, words)

@@ -246,12 +246,12 @@ function M.open(args, wanted)
     return registry
 end
 
---- What the backend has said of it that nobody answers, or where that is.
+--- What the backend has said of it that nobody answers, if anything.
 ---@param options table     of mw.open
----@return string
+---@return string?
 function M.not_connected(options)
     local said = require("moonwatch.process").unsaid()
-    return said and ("%s: %s"):format(options.backend, said) or require("moonwatch.journal").place(options)
+    return said and ("%s: %s"):format(options.backend, said)
 end
 
 -- Who looks at a table that nobody renews takes what has gone for alive: a line when the registry falls silent, and

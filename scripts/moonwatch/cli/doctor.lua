@@ -128,8 +128,8 @@ local function examine(options, add)
     require("moonwatch.process").unsaid() -- of the backend before
     took, registry, err = timed(function() return library.open(options) end)
     if not registry then
-        local where = err.code == "timeout" and client.not_connected(options) .. ": " or ""
-        return add("reachable", "fail", where .. tostring(err), advise(err, options.backend))
+        local said = err.code == "timeout" and client.not_connected(options)
+        return add("reachable", "fail", (said and said .. ": " or "") .. tostring(err), advise(err, options.backend))
     end
     local open <close> = registry
     add("reachable", "ok", ("connected in %.1f ms"):format(took * 1000), "")
