@@ -93,7 +93,7 @@ local function translate(options, settings)
     end
     for name, requirement in pairs(settings) do
         if requirement.required and not texts[requirement.key] then
-            bad(name, "open", ("required: %s"):format(requirement.help))
+            bad(name, "open", ("'%s' is required: %s"):format(name, requirement.help))
         end
     end
     return texts

@@ -146,6 +146,8 @@ describe("the commands", function()
     p:ok { "put", "/a", "from yaml", env = "MOONWATCH_REGISTRY=" }
     assert.equal("from yaml", p:ok { "get", "/a", "-b", "sqlite:here.db" })
     assert.equal(4, (p:run { "get", "/a", "-b", "sqlite:absent.db" }))
+    assert.equal(2, (p:run { "get", "/a", "-b", "zookeeper:" }))
+    assert.matches("'servers' is required: host:port", p:read "err")
     assert.equal("", p:read "absent.db")
   end)
 

@@ -194,7 +194,7 @@ describe("engine", function()
         os.remove(path .. "-journal")
         with({ ["a.lua"] = "mw.backend(function() return 'sqlite', { wait = '1s' } end)" }, function(_, ok, err)
             assert.is_nil(ok)
-            assert.matches("'path' to 'open': required", tostring(err))
+            assert.matches("'path' to 'open': 'path' is required", tostring(err))
         end)
     end)
 

@@ -14,7 +14,10 @@ return {
     ls = { "moonwatch ls /config", "moonwatch ls -l /config" },
     tree = { "moonwatch tree /config", "moonwatch tree -w /nodes" },
     rm = { "moonwatch rm /config/limit", "moonwatch rm -r /old --yes" },
-    watch = { "moonwatch watch /nodes", "moonwatch watch /config -- sh -c 'echo $MOONWATCH_PATH: $MOONWATCH_EVENT'" },
+    watch = {
+        "moonwatch watch /nodes", "moonwatch watch -d self /config/limit",
+        "moonwatch watch /config -- sh -c 'echo $MOONWATCH_PATH: $MOONWATCH_EVENT'",
+    },
     txn = {
         "moonwatch txn 'check /leader version=3' 'put /config/limit 20' 'delete /old'", "moonwatch txn <steps.txt",
     },

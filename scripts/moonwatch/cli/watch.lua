@@ -15,7 +15,8 @@ local M = {
 function M.configure(command)
     command:argument("path", "Default: /"):args "?"
     command:argument("command", "After --: run for each change."):args "*":target "words"
-    command:option("-d --depth", "What below the path counts; default subtree.")
+    command:option("-d --depth", "What counts: all below the path (subtree, the default), its children, or, with self, "
+        .. "the entry at the path, which the others leave out.")
         :choices { "self", "children", "subtree" }:default "subtree":show_default(false)
     command:flag("--changes", "Not the present state: only what changes from now on.")
     command:option("--count", "Leave after so many events."):argname "N":convert(math.tointeger)

@@ -119,7 +119,7 @@ function Txn:delete(path, options) end
 function Txn:commit(options) end
 
 ---@class moonwatch.SubscribeOptions
----@field depth "self"|"children"|"subtree"?   default "children"
+---@field depth "self"|"children"|"subtree"?   default "children"; both it and "subtree" leave the path itself out
 ---@field overlap "queue"|"latest"|"cancel"?   what happens to events while a reaction to the same path still runs
 ---@field limit integer?                       default 10,000 events that wait; beyond it, or beyond 16 MiB of values, those
 ---                                            of one path are merged, and its last state is never missed
