@@ -4,6 +4,7 @@
 -- `moonwatch:`, and below `streampark:`, as StreamPark documents it. Beside the last two, an application keeps its own.
 local address = require "moonwatch.address"
 local mask = require "moonwatch.mask"
+local roots = require "moonwatch.roots"
 local schema = require "moonwatch.schema"
 local settings = require "moonwatch.settings"
 local suggest = require "moonwatch.suggest"
@@ -127,17 +128,6 @@ function Config:choose(reader)
     end
 end
 
--- The parts of the file that speak of us, and how strict to be with what stands beside.
-local function roots(tree)
-    local found = {}
-    for _, name in ipairs { "moonwatch", "streampark" } do
-        if type(tree[name]) == "table" then
-            found[#found + 1] = { map = tree[name], open = name == "streampark" }
-        end
-    end
-    return #found > 0 and found or { { map = tree, open = false } }
-end
-
 function Config:read_root(reader, root)
     local rest, keys = {}, {}
     for name, spec in pairs(sections) do
@@ -198,7 +188,9 @@ function M.parse(text, file, options)
     local self = setmetatable({ file = file, backends = {}, given = {}, specs = {},
         unavailable = {}, type_place = "1:1",
         requirements = options.requirements or default_requirements }, Config)
-    for _, root in ipairs(roots(tree)) do
+    local list = roots.find(tree)
+    self.remarks = roots.remarks(reader, tree, list)
+    for _, root in ipairs(list) do
         self:read_root(reader, root)
     end
     if not self.registry then

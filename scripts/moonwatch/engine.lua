@@ -192,6 +192,9 @@ function Engine:start(files)
     files = files or self.config.scripts or {}
     log.info("moonwatch %s, pid %d: %s, %s", library.version, system.pid(), self.config.file,
         #files > 0 and table.concat(files, ", ") or "no scripts")
+    for _, remark in ipairs(self.config.remarks or {}) do
+        log.warn("%s", remark)
+    end
     local ok, err = self:run_scripts(files)
     local options
     if ok then

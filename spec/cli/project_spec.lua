@@ -28,6 +28,19 @@ describe("a project", function()
     assert.matches(": 2 scripts, ", p:ok { "check", "b.lua", "a.lua", "./a.lua", env = "MOONWATCH_REGISTRY=" })
   end)
 
+  it("is told what has one of our names and stands where an application's keys do", function()
+    p:write("application.yaml", "streampark: {registry: {sqlite: {path: r.db}}}\nspring: {}\nscripts: a.lua\n")
+    p:write("a.lua", "")
+    local remark = "application.yaml:3:1: 'scripts' is not read here: ours stands below 'moonwatch:'\n"
+    assert.matches(": 0 scripts, registry sqlite: ", p:ok { "check", env = "MOONWATCH_REGISTRY=" })
+    assert.equal(remark, p:read "err")
+    local process = p:start { "run", "-c", "application.yaml" }
+    Program.eventually("the remark", function() return process.err():find("warn  engine: " .. remark, 1, true) end)
+    p:write("application.yaml", "registry: {sqlite: {path: r.db}}\nscripts: a.lua\n")
+    p:ok { "check", env = "MOONWATCH_REGISTRY=" }
+    assert.equal("", p:read "err")
+  end)
+
   it("is checked for unknown globals and names of mw, without being run", function()
     p:write("application.yaml", "registry: {sqlite: {path: r.db}}\n")
     p:write("other.lua", "shared = 1\n")

@@ -1,5 +1,6 @@
 local cli = require "moonwatch.cli"
 local client = require "moonwatch.cli.client"
+local show = require "moonwatch.cli.show"
 
 local M = {
     summary = "Check a configuration and its scripts, without running them.",
@@ -41,6 +42,9 @@ local function check(args)
     end
     for _, complaint in ipairs(complaints) do
         io.stderr:write(complaint, "\n")
+    end
+    for _, remark in ipairs(config and config.remarks or {}) do
+        show.remark(args, "%s", remark)
     end
     if config and args.print then
         io.write(config:print())
