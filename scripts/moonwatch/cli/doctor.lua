@@ -132,7 +132,8 @@ local function examine(options, add)
         return add("reachable", "fail", (said and said .. ": " or "") .. tostring(err), advise(err, options.backend))
     end
     local open <close> = registry
-    add("reachable", "ok", ("connected in %.1f ms"):format(took * 1000), "")
+    local warning = require("moonwatch.process").unsaid()
+    add("reachable", warning and "warn" or "ok", ("connected in %.1f ms"):format(took * 1000), warning or "")
     who_serves(add, info, open)
     try_rights(add, open, options.backend)
 end
