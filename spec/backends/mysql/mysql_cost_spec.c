@@ -12,20 +12,35 @@ static const mw_option quiet[] = {{"session_timeout_ms", "600000"},
                                   {"binlog", "off"},
                                   {NULL, NULL}};
 
+/* For the expired, and for changes. */
+static bool has_had_its_first_looks(void *arg) {
+    mw_backend_stats stats;
+    rig.a.backend->stats(rig.a.conn, &stats);
+    return stats.polls >= 2;
+}
+
+/* Once somebody waits for changes, as whoever has a lock does, the first look for them comes 100 ms after connecting:
+ * in the middle of the counting, on a busy machine. The next one is minutes away. */
+static void open_and_let_it_look(void) {
+    static spi_ticket ticket;
+    rig_open(&rig.a, quiet);
+    spi_lock(&rig.a, &ticket, "/first", false);
+    CHECK(rig_run(has_had_its_first_looks, NULL));
+    spi_unlock(&rig.a, &ticket);
+}
+
 static void a_free_lock_is_one_statement_and_so_is_its_release(void) {
     static spi_ticket ticket;
     static spi_op flush;
-    rig_open(&rig.a, quiet);
+    open_and_let_it_look();
     for (int i = 0; i < 3; i++) {
-        (void)spi_read(&rig.a, &flush, MW_READ_GET,
-                       "/x"); /* what connecting or the last release has left to do is done */
+        /* What the last release has left to do is done. */
+        CHECK_INT(spi_read(&rig.a, &flush, MW_READ_GET, "/x"), MW_ENOT_FOUND);
         int64_t before = spec_mysql_status(&rig.server, "QUESTIONS");
         spi_lock(&rig.a, &ticket, "/lock", false);
         CHECK(spi_await(&rig.a, &ticket.grants, 1));
-        int64_t taken = asked_since(before);
+        CHECK_INT(asked_since(before), 1);
         CHECK_INT(ticket.ticket.token, i + 1);
-        if (i > 0)
-            CHECK_INT(taken, 1);
         before = spec_mysql_status(&rig.server, "QUESTIONS");
         spi_unlock(&rig.a, &ticket);
         CHECK_INT(asked_since(before), 1);
