@@ -164,6 +164,26 @@ static void no_session_is_opened_while_all_are_declared_over(void) {
     CHECK(spi_await(&rig.b, &rig.b.connected, 1));
 }
 
+/* It read the old numbers before the first one had raised them, and the server runs all that it says. */
+static void who_comes_second_to_raise_it_changes_nothing(void) {
+    static spi_op op;
+    spi_close(&rig.b);
+    CHECK_INT(spi_write(&rig.a, MW_PUT, "/a", "v", 0), MW_OK);
+    SQL("UPDATE mw_meta SET revision = 0 WHERE id = 1; KILL CONNECTION USER 'mwlog'; "
+        "BEGIN; UPDATE mw_meta SET identity = REPEAT('n', 16), revision = 2000000, lock_floor = 3000000; "
+        "UPDATE mw_sessions SET ended = 1, expires = 0; "
+        "INSERT INTO mw_sessions VALUES (9, 's', 'first', 0, 4000000000000, 600000, '', 0, 0, 0, 0); "
+        "INSERT INTO mw_entries VALUES ('/e', '/', 'v', 0, 1999999, 1, 9, 0, 0); "
+        "INSERT INTO mw_locks VALUES ('/held', 3000001, 9, 91, 0, 'v', 0)");
+    CHECK_INT(spi_read(&rig.a, &op, MW_READ_GET, "/a"), MW_EDISCONNECTED);
+    commit_when_it_waits(&rig.a.expired);
+    CHECK(spi_await(&rig.a, &rig.a.connected, 2));
+    CHECK_INT(SQL("SELECT COUNT(*) FROM mw_meta WHERE revision = 2000000 AND lock_floor = 3000000"), 2);
+    CHECK_INT(SQL("SELECT COUNT(*) FROM mw_sessions WHERE id = 9 AND ended = 0 AND expires > 0"), 1);
+    CHECK_INT(SQL("SELECT revision FROM mw_entries WHERE path = '/e'"), 1999999);
+    CHECK_INT(SQL("SELECT token FROM mw_locks WHERE path = '/held'"), 3000001);
+}
+
 /* ---- The end of who was silent, and is heard again */
 
 /* It owns an entry, holds a lock and waits for another. By a third connection: the second is in a transaction. */
@@ -216,6 +236,7 @@ static const spec_case cases[] = {
      an_old_holder_does_not_write_while_its_lock_changes_hands},
     {"a lock does not change hands while its holder writes", a_lock_does_not_change_hands_while_its_holder_writes},
     {"no session is opened while all are declared over", no_session_is_opened_while_all_are_declared_over},
+    {"who comes second to raise it changes nothing", who_comes_second_to_raise_it_changes_nothing},
     {"who renews before it is ended loses nothing", who_renews_before_it_is_ended_loses_nothing},
     {"who renewed and is late again has its time", who_renewed_and_is_late_again_has_its_time},
 };

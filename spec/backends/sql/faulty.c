@@ -82,7 +82,14 @@ static void let_arrive(mw_sql_db *db) {
         (void)mw__sqlite_driver.run(db, &late.batch, &ignored);
 }
 
+static void stop_at(const mw_sql_batch *batch) {
+    int statement = batch->steps[0].statement;
+    if (statement && atomic_compare_exchange_strong(&faulty.stops_at, &statement, 0))
+        atomic_store(&faulty.frozen, true);
+}
+
 static int faulty_run(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
+    stop_at(batch);
     while (atomic_load(&faulty.frozen))
         (void)usleep(1000);
     let_arrive(db);

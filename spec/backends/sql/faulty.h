@@ -29,6 +29,7 @@ typedef struct faulty_plan {
     atomic_int hidden;   /* looks for changes that see none, although there are */
     atomic_int looks;    /* looks for changes */
     atomic_bool frozen;  /* the server stands still: a batch waits until it goes on */
+    atomic_int stops_at; /* it stands still from the next batch on that begins with this statement; 0 = never */
     atomic_int waits;    /* the connection thread went to sleep, or asked whether it may */
     atomic_bool arrives; /* what was late comes before the next batch */
     bool server_clock;   /* as of a server: its clock is not known to agree with ours. Set before opening */

@@ -6,6 +6,7 @@
 #include "backends/sqlite/bench.h"
 #include "faulty.h"
 
+#include <sqlite3.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ static const spi_bench spi = {NULL, NULL, run, ""};
 static inline void reset_faults(void) {
     faulty_arm(FAULTY_NONE, 0, false);
     atomic_store(&faulty.down, false);
+    atomic_store(&faulty.stops_at, 0);
     atomic_store(&faulty.frozen, false);
     atomic_store(&faulty.hidden, 0);
     faulty.server_clock = false;
@@ -57,6 +59,10 @@ static inline bool has_struck(void *arg) {
     return atomic_load(&faulty.struck) > 0;
 }
 
+static inline bool stands_still(void *arg) {
+    return atomic_load(&faulty.frozen);
+}
+
 /* Woken by us alone, and no poll comes by itself but the first. */
 static inline void open_woken_by_hand(void) {
     int once = atomic_load(&faulty.looks) + 1;
@@ -72,6 +78,29 @@ static inline void open_woken_by_hand(void) {
 
 static inline void wake(void) {
     CHECK_INT(eventfd_write(atomic_load(&faulty.wake_fd), 1), 0);
+}
+
+/* ---- Another process, in plain SQL */
+
+static inline void execute(const char *sql) {
+    sqlite3 *handle = NULL;
+    CHECK_INT(sqlite3_open(bench.path, &handle), SQLITE_OK);
+    CHECK_INT(sqlite3_busy_timeout(handle, 10000), SQLITE_OK);
+    int code = sqlite3_exec(handle, sql, NULL, NULL, NULL);
+    (void)sqlite3_close(handle);
+    CHECK_INT(code, SQLITE_OK);
+}
+
+static inline int64_t ask(const char *sql) {
+    sqlite3 *handle = NULL;
+    sqlite3_stmt *statement = NULL;
+    CHECK_INT(sqlite3_open(bench.path, &handle), SQLITE_OK);
+    CHECK_INT(sqlite3_busy_timeout(handle, 10000), SQLITE_OK);
+    CHECK_INT(sqlite3_prepare_v2(handle, sql, -1, &statement, NULL), SQLITE_OK);
+    int64_t answer = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(handle);
+    return answer;
 }
 
 #endif

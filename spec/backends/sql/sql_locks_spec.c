@@ -39,6 +39,28 @@ static void a_failed_attempt_leaves_no_place_in_the_queue(void) {
     CHECK(failures > 0);
 }
 
+/* The one to the join: it is made again, finds its place, and keeps it. */
+static void an_attempt_whose_answer_was_lost_keeps_its_place(void) {
+    static spi_ticket first, second, next;
+    static spi_op op;
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    spi_lock(&b, &first, "/lock", false);
+    CHECK(spi_await(&b, &first.grants, 1));
+    faulty_arm(FAULTY_LOST_REPLY, 2, true); /* the attempt to take it comes first */
+    spi_lock(&a, &second, "/lock", false);
+    CHECK(spi_await(&a, &a.connected, 2));
+    CHECK_INT(spi_read(&a, &op, MW_READ_QUEUES, "/"), MW_OK); /* behind the second attempt */
+    CHECK_INT(op.entries, 2);
+    CHECK_INT(second.ends, 0);
+    spi_unlock(&b, &first);
+    CHECK(spi_await(&a, &second.grants, 1));
+    spi_unlock(&a, &second);
+    spi_lock(&b, &next, "/lock", true); /* nobody is counted who does not wait */
+    CHECK(spi_await(&b, &next.grants, 1));
+    spi_unlock(&b, &next);
+}
+
 static int answer;
 static void on_answer(void *arg, int status, const mw_error *detail) {
     answer = status;
@@ -148,6 +170,7 @@ static void who_ends_while_it_waits_leaves_no_place(void) {
 
 static const spec_case cases[] = {
     {"a failed attempt leaves no place in the queue", a_failed_attempt_leaves_no_place_in_the_queue},
+    {"an attempt whose answer was lost keeps its place", an_attempt_whose_answer_was_lost_keeps_its_place},
     {"who was ended by others hears lost, and not fenced", who_was_ended_by_others_hears_lost_and_not_fenced},
     {"who ends while it waits leaves no place", who_ends_while_it_waits_leaves_no_place},
     {"a late attempt takes no lock", a_late_attempt_takes_no_lock},

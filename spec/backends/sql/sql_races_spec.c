@@ -1,34 +1,11 @@
 /* What happens between two threads, two clients and a server that stands still: nothing is missed, nothing is made up.
  */
 #include "faulty_bench.h"
+#include "sql/statements.h"
 
 #include <signal.h>
-#include <sqlite3.h>
 #include <time.h>
 #include <unistd.h>
-
-/* ---- Another process, in plain SQL */
-
-static void execute(const char *sql) {
-    sqlite3 *handle = NULL;
-    CHECK_INT(sqlite3_open(bench.path, &handle), SQLITE_OK);
-    CHECK_INT(sqlite3_busy_timeout(handle, 10000), SQLITE_OK);
-    int code = sqlite3_exec(handle, sql, NULL, NULL, NULL);
-    (void)sqlite3_close(handle);
-    CHECK_INT(code, SQLITE_OK);
-}
-
-static int64_t ask(const char *sql) {
-    sqlite3 *handle = NULL;
-    sqlite3_stmt *statement = NULL;
-    CHECK_INT(sqlite3_open(bench.path, &handle), SQLITE_OK);
-    CHECK_INT(sqlite3_busy_timeout(handle, 10000), SQLITE_OK);
-    CHECK_INT(sqlite3_prepare_v2(handle, sql, -1, &statement, NULL), SQLITE_OK);
-    int64_t answer = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
-    (void)sqlite3_finalize(statement);
-    (void)sqlite3_close(handle);
-    return answer;
-}
 
 /* ---- Feeds */
 
@@ -218,6 +195,76 @@ static void the_change_log_goes_in_parts_of_bounded_size(void) {
     }
 }
 
+/* ---- Rows of idle locks */
+
+/* `a` finds idle locks, and stops before it drops them. */
+static void find_idle_locks(void) {
+    options[1] = (mw_option){"session_timeout_ms", "3000"};
+    options[3] = (mw_option){"lock_idle_ms", "1"};
+    atomic_store(&faulty.stops_at, MW__SQL_LOCK_FLOOR);
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    CHECK(spi.run(stands_still, NULL));
+}
+
+static void drop_what_was_found(void) {
+    static spi_op op;
+    atomic_store(&faulty.frozen, false);
+    CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/x"), MW_ENOT_FOUND); /* behind it */
+}
+
+static int64_t use(spi_client *client, const char *path) {
+    static spi_ticket ticket;
+    spi_lock(client, &ticket, path, false);
+    CHECK(spi_await(client, &ticket.grants, 1));
+    spi_unlock(client, &ticket);
+    return ticket.ticket.token;
+}
+
+/* However large the tokens of others were that went with it. */
+static void a_lock_that_is_taken_before_it_is_dropped_stays(void) {
+    static spi_ticket held;
+    static spi_op op;
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    (void)use(&b, "/lock");
+    for (int i = 0; i < 5; i++)
+        (void)use(&b, "/other");
+    find_idle_locks();
+    spi_lock(&b, &held, "/lock", false);
+    CHECK(spi_await(&b, &held.grants, 1));
+    drop_what_was_found();
+    CHECK_INT(ask("SELECT COUNT(*) FROM mw_locks WHERE path = x'2f6f74686572'"), 0);
+    mw_write guard = {.kind = MW_CHECK_LOCK, .lock = &held.ticket};
+    CHECK_INT(spi_txn(&b, &op, &guard, 1), MW_OK);
+    spi_unlock(&b, &held);
+}
+
+/* The floor was raised for the token that it had then. */
+static void a_lock_that_is_used_before_it_is_dropped_repeats_no_token(void) {
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    (void)use(&b, "/lock");
+    find_idle_locks();
+    CHECK_INT(use(&b, "/lock"), 2);
+    drop_what_was_found();
+    CHECK_INT(use(&b, "/lock"), 3);
+}
+
+static bool no_lock_is_left(void *arg) {
+    return ask("SELECT COUNT(*) FROM mw_locks") == 0;
+}
+
+/* It stands for all that were ever dropped. */
+static void the_floor_of_tokens_never_falls(void) {
+    options[1] = (mw_option){"session_timeout_ms", "1500"};
+    options[3] = (mw_option){"lock_idle_ms", "1"};
+    spi_open(&b, &spi, bench.host, mw_backend_plugin(), options);
+    for (int i = 1; i <= 5; i++)
+        CHECK_INT(use(&b, "/lock"), i);
+    CHECK(spi.run(no_lock_is_left, NULL));
+    execute("INSERT INTO mw_locks VALUES (x'2f6f74686572', 1, 0, 0, 0, x'', 0)"); /* made before there was a floor */
+    CHECK(spi.run(no_lock_is_left, NULL));
+    CHECK_INT(use(&b, "/lock"), 6);
+}
+
 /* ---- The process that we live in */
 
 static uint64_t blocked_by(const char *task) {
@@ -268,6 +315,10 @@ static const spec_case cases[] = {
     {"a registry that goes backwards ends what saw more", a_registry_that_goes_backwards_ends_what_saw_more},
     {"what began before a boot is over", what_began_before_a_boot_is_over},
     {"the change log goes in parts of bounded size", the_change_log_goes_in_parts_of_bounded_size},
+    {"a lock that is taken before it is dropped stays", a_lock_that_is_taken_before_it_is_dropped_stays},
+    {"a lock that is used before it is dropped repeats no token",
+     a_lock_that_is_used_before_it_is_dropped_repeats_no_token},
+    {"the floor of tokens never falls", the_floor_of_tokens_never_falls},
     {"its signals do not reach our thread", its_signals_do_not_reach_our_thread},
 };
 
