@@ -167,12 +167,6 @@ void zk_expire(mw_conn *conn) {
     zk_kick(conn);
 }
 
-const char *zk_text(int rc) {
-    /* The client says "not authenticated", which whoever gives a digest that is not the owner's takes for a fault of
-     * the connection. */
-    return rc == ZNOAUTH ? "an ACL does not admit us" : zerror(rc);
-}
-
 void zk_refuse(mw_conn *conn, int status, const char *why) {
     if (conn->phase >= ZK_FAILED)
         return;

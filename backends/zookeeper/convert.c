@@ -60,6 +60,12 @@ int zk_status(int rc) {
     }
 }
 
+const char *zk_text(int rc) {
+    /* The client says "not authenticated", which whoever gives a digest that is not the owner's takes for a fault of
+     * the connection. */
+    return rc == ZNOAUTH ? "an ACL does not admit us" : zerror(rc);
+}
+
 bool zk_is_lost(int rc) {
     switch (rc) {
     case ZCONNECTIONLOSS:
