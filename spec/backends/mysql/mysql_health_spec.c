@@ -350,10 +350,5 @@ static const spec_case cases[] = {
 };
 
 int main(int argc, char **argv) {
-    spec_mysql_start(&rig.server, "--log-bin=bin");
-    spec.before = rig_before;
-    spec.after = rig_after;
-    int status = spec_run(cases, sizeof cases / sizeof *cases, argc, argv);
-    spec_mysql_remove(&rig.server);
-    return status;
+    return rig_main("--log-bin=bin", cases, sizeof cases / sizeof *cases, argc, argv);
 }

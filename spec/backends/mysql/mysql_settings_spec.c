@@ -79,10 +79,5 @@ static const spec_case cases[] = {
 };
 
 int main(int argc, char **argv) {
-    spec_mysql_start(&rig.server, gbk);
-    spec.before = rig_before;
-    spec.after = rig_after;
-    int status = spec_run(cases, sizeof cases / sizeof *cases, argc, argv);
-    spec_mysql_remove(&rig.server);
-    return status;
+    return rig_main(gbk, cases, sizeof cases / sizeof *cases, argc, argv);
 }

@@ -78,4 +78,14 @@ static inline void rig_after(void) {
     mw_uv_host_free(rig.host);
 }
 
+/* Run the cases beside a server with these options. */
+static inline int rig_main(const char *server_options, const spec_case *cases, size_t count, int argc, char **argv) {
+    spec_mysql_start(&rig.server, server_options);
+    spec.before = rig_before;
+    spec.after = rig_after;
+    int status = spec_run(cases, count, argc, argv);
+    spec_mysql_remove(&rig.server);
+    return status;
+}
+
 #endif
