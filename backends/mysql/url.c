@@ -153,13 +153,10 @@ static int parse(mw_mysql_url *url, const char *from,
 /* MySQL's Connector/J decodes all but the scheme as forms are: a plus is a blank. To others it is a plus. NULL = no
  * memory. */
 static char *without_plus(const char *text, const char *rest) {
-    bool blank = strncmp(text, "jdbc:mysql:", 11) == 0;
-    char *copy = calloc(3, strlen(rest) + 1), *to = copy;
-    for (; copy && *rest; rest++)
-        if (blank && *rest == '+')
-            to = stpcpy(to, "%20");
-        else
-            *to++ = *rest;
+    char *copy = strdup(rest);
+    if (copy && strncmp(text, "jdbc:mysql:", 11) == 0)
+        for (char *at = copy; (at = strchr(at, '+'));)
+            *at = ' ';
     return copy;
 }
 
