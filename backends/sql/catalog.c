@@ -102,7 +102,6 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
         "revision = CASE WHEN revision < ?3 THEN ?3 ELSE revision END + 1000000, "
         "lock_floor = " RAISED("lock_floor") ", epoch = epoch + 1 WHERE identity = ?1", ""},
     [MW__SQL_RAISE_VERDICT] = {"SELECT CASE WHEN " IF_RAISED " THEN 0 ELSE 1 END", ""},
-    [MW__SQL_RAISE_FLOOR] = {"UPDATE mw_meta SET floor = revision WHERE id = 1 AND identity = ?2", ""},
     [MW__SQL_RAISE_LOCKS] = {"UPDATE mw_locks SET token = " RAISED("token") " WHERE " IF_RAISED, ""},
     [MW__SQL_RAISE_ENTRIES] = {"UPDATE mw_entries SET revision = " REVISION " WHERE " IF_RAISED, ""},
     [MW__SQL_RAISE_SESSIONS] = {"UPDATE mw_sessions SET ended = 1, expires = 0 WHERE " IF_RAISED, ""},

@@ -59,7 +59,6 @@ static int raise_registry(mw__sql_worker *worker, const mw__sql_meta *meta, mw_e
     batch.sql.announce = true;
     mw__sql_add(&batch, MW__SQL_RAISE_META, 0, params, 4);
     mw__sql_add(&batch, MW__SQL_RAISE_VERDICT, MW_SQL_VERDICT, params, 2);
-    mw__sql_add(&batch, MW__SQL_RAISE_FLOOR, 0, params, 2);
     mw__sql_add(&batch, MW__SQL_RAISE_LOCKS, 0, params, 4);
     mw__sql_add(&batch, MW__SQL_RAISE_ENTRIES, 0, params, 2);
     mw__sql_add(&batch, MW__SQL_RAISE_SESSIONS, 0, params, 2);
