@@ -42,6 +42,8 @@ static struct {
     mw_sql_batch batch;
     mw_sql_step steps[16];
     mw_sql_value params[16][9];
+    mw_sql_value rows[64];
+    size_t row_cells;
     char bytes[4096];
     size_t used;
 } late;
@@ -56,11 +58,25 @@ static void keep_bytes(mw_sql_value *value) {
     value->bytes.data = copy;
 }
 
-static int be_late(const mw_sql_batch *batch, mw_error *err) {
+static void keep_rows(const mw_sql_statement *statement, mw_sql_step *step) {
+    size_t cells = 0;
+    while (statement->columns[cells])
+        cells++;
+    cells *= step->row_count;
+    mw_sql_value *copy = late.rows + late.row_cells;
+    for (size_t i = 0; i < cells && late.row_cells < sizeof late.rows / sizeof *late.rows; i++) {
+        copy[i] = step->rows[i];
+        keep_bytes(&copy[i]);
+        late.row_cells++;
+    }
+    step->rows = copy;
+}
+
+static int be_late(const mw_sql_db *db, const mw_sql_batch *batch, mw_error *err) {
     late.batch = *batch;
     late.batch.steps = late.steps;
     late.batch.row = unheard;
-    late.used = 0;
+    late.used = late.row_cells = 0;
     for (size_t i = 0; i < batch->step_count; i++) {
         late.steps[i] = batch->steps[i];
         late.steps[i].params = late.params[i];
@@ -68,6 +84,7 @@ static int be_late(const mw_sql_batch *batch, mw_error *err) {
             late.params[i][k] = batch->steps[i].params[k];
             keep_bytes(&late.params[i][k]);
         }
+        keep_rows(&db->catalog[batch->steps[i].statement], &late.steps[i]);
     }
     return mw_fail(err, MW_EUNKNOWN, "late on purpose");
 }
@@ -107,7 +124,7 @@ static int faulty_run(mw_sql_db *db, mw_sql_batch *batch, mw_error *err) {
     case FAULTY_LOST_REPLY:
         return lose_reply(db, batch, err);
     case FAULTY_LATE:
-        return be_late(batch, err);
+        return be_late(db, batch, err);
     default:
         return mw__sqlite_driver.run(db, batch, err);
     }

@@ -39,7 +39,7 @@ extern faulty_plan faulty;
 
 void faulty_arm(faulty_mode mode, int countdown, bool writes_only);
 
-/* What was late reaches the server with the next batch, before it. Only batches without rows can be late. */
+/* What was late reaches the server with the next batch, before it. Only small batches can be late. */
 void faulty_arrive(void);
 
 /* SQLite behind it; takes the same options. */

@@ -110,6 +110,19 @@ static void a_second_break_leaves_nothing_unknown(void) {
     }
 }
 
+/* It was said not to have happened, and so it must not happen any more. */
+static void a_write_that_comes_late_is_not_applied(void) {
+    static spi_op op;
+    spi_open(&a, &spi, bench.host, faulty_backend(), options);
+    CHECK_INT(spi_write(&a, MW_CREATE, "/a", "1", 0), MW_OK);
+    faulty_arm(FAULTY_LATE, 1, true);
+    CHECK_INT(spi_write(&a, MW_PUT, "/a", "2", 0), MW_EDISCONNECTED);
+    CHECK(spi_await(&a, &a.connected, 2));
+    faulty_arrive();
+    CHECK_INT(spi_read(&a, &op, MW_READ_GET, "/a"), MW_OK);
+    CHECK_INT(op.last.version, 0);
+}
+
 /* ---- A server that stood still */
 
 static bool is_over(void *arg) {
@@ -309,6 +322,7 @@ static const spec_case cases[] = {
     {"a feed outlives a failure to read", a_feed_outlives_a_failure_to_read},
     {"a change outlives a want of memory", a_change_outlives_a_want_of_memory},
     {"a second break leaves nothing unknown", a_second_break_leaves_nothing_unknown},
+    {"a write that comes late is not applied", a_write_that_comes_late_is_not_applied},
     {"who could not renew is not over", who_could_not_renew_is_not_over},
     {"what a registry that went backwards declared over is over",
      what_a_registry_that_went_backwards_declared_over_is_over},
