@@ -99,6 +99,8 @@ describe("what a command runs under is lost:", function()
     first.signal "INT"
     assert.equal(130, first.code())
     assert.equal("leads\n", first.out())
+    second.signal "TERM" -- killed, it would leave what it runs
+    assert.equal(143, second.code())
   end)
 
   it("an operator's `session ended` kills it at once, and tells", function()

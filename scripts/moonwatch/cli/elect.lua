@@ -30,7 +30,7 @@ function M.run(args)
         repeat
             held = { path = held.path }
             local token, err = election:wait { timeout = hold.patience(args) }
-            held.token = hold.need(token, err, ("get %s/leader"):format(held.path))
+            held.token = hold.need(registry, held.path, token, err, ("get %s/leader"):format(held.path))
             code, lost = hold.run(registry, held, args.words, "MOONWATCH_ELECTION")
             if election.leading then -- given up ahead of the deadline: another's turn, should the session live on
                 election:resign()

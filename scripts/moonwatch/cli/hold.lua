@@ -80,16 +80,42 @@ function M.run(registry, hold, words, prefix)
     return code
 end
 
+--- Whether what failed with `err` is held by a session that ran out. On MySQL that holds on until a client ends it that was
+--- connected for a whole session timeout itself; commands that leave at once, one after another, would wait for ever for
+--- that one. Other backends end it themselves, and may not list the sessions of others' clients.
+---@param registry moonwatch.Registry
+---@param path string
+---@param err moonwatch.Error
+function M.holder_is_gone(registry, path, err)
+    if err.backend ~= "mysql" then
+        return false
+    end
+    local queue, sessions = registry:queue(path), registry:sessions()
+    if not queue or not queue[1] or not sessions then
+        return false
+    end
+    for _, session in ipairs(sessions) do
+        if session.id == queue[1].owner then
+            return false
+        end
+    end
+    return true
+end
+
 --- What `lock` and `elect` wait for: the token; or our end, with a line that names `look`, which shows who has it.
+---@param registry moonwatch.Registry
+---@param path string
 ---@param token integer?
 ---@param err moonwatch.Error?
 ---@param look string
 ---@return integer
-function M.need(token, err, look)
+function M.need(registry, path, token, err, look)
     if token then
         return token
     elseif err.code == "busy" or err.code == "timeout" then
-        cli.complain("%s; `moonwatch %s` shows who has it", tostring(err), look)
+        local gone = M.holder_is_gone(registry, path, err) and "; who has it is not connected any more: what waits for longer "
+            .. "than the session timeout (--timeout 30s) ends that session" or ""
+        cli.complain("%s; `moonwatch %s` shows who has it%s", tostring(err), look, gone)
         client.leave(cli.exit.not_acquired)
     end
     client.leave(client.fail(err))

@@ -1,5 +1,7 @@
 local client = require "moonwatch.cli.client"
+local core = require "moonwatch.core"
 local hold = require "moonwatch.cli.hold"
+local show = require "moonwatch.cli.show"
 
 local M = {
     summary = "Run a command while holding a lock.",
@@ -14,9 +16,26 @@ local M = {
 function M.configure(command)
     command:argument("path", "The lock, such as /locks/backup.")
     command:argument("command", "After --: what to run."):args "+":target "words"
-    command:flag("--try", "Do not wait for it.")
+    command:flag("--try", "Do not wait for it, unless who has it is gone.")
     command:option("--value", "Who we are, for those who look at the queue; default: the command."):argname "TEXT"
     client.options(command, { timeout = "How long to wait for the lock; default: for ever." })
+end
+
+-- Nobody is waited for but who is gone: until our own session is old enough to end his. That is one session timeout, or
+-- a second one if the server's clock was set meanwhile.
+local function try(args, registry, lock, path)
+    local late = 2 * registry:deadline() - core.now()
+    local token, err = lock:acquire { try = true }
+    local gone = not token and hold.holder_is_gone(registry, path, err)
+    if gone then
+        show.remark(args, "%s: who has it is not connected any more; waiting until its session may be ended", path)
+    end
+    while gone and core.now() < late do
+        core.sleep(0.25)
+        token, err = lock:acquire { try = true }
+        gone = not token and hold.holder_is_gone(registry, path, err)
+    end
+    return token, err
 end
 
 function M.run(args)
@@ -26,8 +45,13 @@ function M.run(args)
             value = args.value or table.concat(args.words, " "),
             on_lost = function() hold.lose(held) end,
         }))
-        local token, err = lock:acquire { try = args.try or nil, timeout = hold.patience(args) }
-        held.token = hold.need(token, err, "locks " .. held.path)
+        local token, err
+        if args.try then
+            token, err = try(args, registry, lock, held.path)
+        else
+            token, err = lock:acquire { timeout = hold.patience(args) }
+        end
+        held.token = hold.need(registry, held.path, token, err, "locks " .. held.path)
         return (hold.run(registry, held, args.words, "MOONWATCH_LOCK"))
     end)
 end
