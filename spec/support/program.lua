@@ -117,7 +117,9 @@ end
 function Program:finish()
   for _, process in ipairs(self.started) do
     if not process.ended() then
-      process.signal "CONT"
+      process.signal "STOP"
+      -- Killed, `lock` and `elect` would leave what they run.
+      os.execute(("kill -KILL $(cat /proc/%d/task/%d/children) 2>/dev/null"):format(process.pid, process.pid))
       process.signal "KILL"
       process.code()
     end
