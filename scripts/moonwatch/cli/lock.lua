@@ -24,7 +24,8 @@ end
 -- Nobody is waited for but who is gone: until our own session is old enough to end his. That is one session timeout, or
 -- a second one if the server's clock was set meanwhile.
 local function try(args, registry, lock, path)
-    local late = 2 * registry:deadline() - core.now()
+    local now = core.now()
+    local late = now + 2 * math.max(0, (registry:deadline() or now) - now)
     local token, err = lock:acquire { try = true }
     local gone = not token and hold.holder_is_gone(registry, path, err)
     if gone then
