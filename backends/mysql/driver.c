@@ -104,8 +104,6 @@ const mw_sql_driver mw_mysql_driver = {
             .fresh_before = "VALUES(",
             .fresh_after = ")",
             .share = "LOCK IN SHARE MODE",
-            .next_token = "LAST_INSERT_ID(token + 1)",
-            .returning = "",
             /* Assigned from left to right: `holder`, on which the others depend, comes last. LAST_INSERT_ID(0) takes
              * back what the SELECT has set. */
             .take = "ON DUPLICATE KEY UPDATE "

@@ -170,9 +170,7 @@ const mw__sql_template mw__sql_templates[MW__SQL_STATEMENT_COUNT] = {
 
     /* ---- locks: ?1 = session, ?2 = path, ?3 = handle of the ticket, ?4 = value, ?5 = the highest revision seen,
      * ?6 = the session's txn: a later fence forbids an attempt that is still on its way ---- */
-    [MW__SQL_LOCK_TAKE] = {"UPDATE mw_locks SET token = {next_token}, holder = ?1, handle = ?3, value = ?4, "
-        "since = {wall} WHERE path = ?2 AND holder = 0 AND waiters = 0 AND " IF_LIVE "{returning}", ""},
-    [MW__SQL_LOCK_TAKE_ANY] = {"INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) "
+    [MW__SQL_LOCK_TAKE] = {"INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) "
         "SELECT ?2, {first_token}, ?1, ?3, 0, ?4, {wall} FROM mw_meta WHERE mw_meta.id = 2 AND " IF_LIVE " {share} {take}",
         ""},
     [MW__SQL_LOCK_ALIVE] = {"SELECT CASE WHEN " IF_LIVE " THEN 0 ELSE 1 END", ""},

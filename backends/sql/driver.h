@@ -49,7 +49,7 @@ typedef struct mw_sql_statement {
 } mw_sql_statement;
 
 /* The statement takes an integer anew (a fencing token): `returned` must be filled when a row was changed, and 0 when
- * none was. The text is an UPDATE with the fragments `next_token` and `returning`, or an INSERT with `take`. */
+ * none was. The text is an INSERT with `take`, or a renewal with `beat`. */
 #define MW_SQL_RETURNS 1u
 /* A SELECT in the middle of a write batch: no row, or a first cell other than 0, and the txn is refused. A driver that
  * runs statements one by one rolls back there (after `row`) and returns MW_OK with `stopped` set. One that sends the
@@ -99,14 +99,11 @@ typedef struct mw_sql_dialect {
     const char *upsert;       /* "ON CONFLICT (path) DO UPDATE SET" / "ON DUPLICATE KEY UPDATE" */
     const char *fresh_before; /* {new:col} = before col after: "excluded." "" / "VALUES(" ")" */
     const char *fresh_after;
-    const char *share;      /* makes a SELECT in a guard a locking read: "" / "LOCK IN SHARE MODE" */
-    const char *next_token; /* "token + 1" / "LAST_INSERT_ID(token + 1)" */
-    const char *returning;  /* " RETURNING token" / "" */
-    /* May be NULL. What turns "INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) SELECT ..."
-     * into one statement that makes the row of a lock or takes it when it is free with nobody waiting, and gives the
-     * token: then a lock's first use is one round trip too. Without it, that is two. */
+    const char *share; /* makes a SELECT in a guard a locking read: "" / "LOCK IN SHARE MODE" */
+    /* What turns "INSERT INTO mw_locks (path, token, holder, handle, waiters, value, since) SELECT ..." into one
+     * statement that makes the row of a lock or takes it when it is free with nobody waiting, and gives the token. */
     const char *take;
-    const char *first_token; /* with `take`: "lock_floor + 1" / "LAST_INSERT_ID(lock_floor + 1)" */
+    const char *first_token; /* "lock_floor + 1" / "LAST_INSERT_ID(lock_floor + 1)" */
     /* May be NULL. Follows the sum that a renewal sets, adds nothing to it, and makes the statement give (`returned`)
      * {now} and the milliseconds until the first session runs out, as MW_SQL_BEAT_BITS tells: the look for the expired
      * within the one statement of a heartbeat. */

@@ -59,12 +59,11 @@ static int forbid_late_attempt(mw__sql_worker *worker, mw_error *err) {
     return status;
 }
 
-/* One guarded statement: it is free and nobody waits. (Or nobody ever used it, where the dialect can tell in one.) */
-static void add_take(mw__sql_worker *worker, mw__sql_batch *batch, mw__sql_job *job) {
+/* One guarded statement: it is free and nobody waits, or nobody ever used it. */
+static void add_take(const mw__sql_worker *worker, mw__sql_batch *batch, const mw__sql_job *job) {
     mw_sql_value params[6];
-    bool any = worker->driver->dialect.take != NULL;
     name(worker, job, params);
-    mw__sql_add(batch, any ? MW__SQL_LOCK_TAKE_ANY : MW__SQL_LOCK_TAKE, MW_SQL_RETURNS, params, 6);
+    mw__sql_add(batch, MW__SQL_LOCK_TAKE, MW_SQL_RETURNS, params, 6);
 }
 
 static int take(mw__sql_worker *worker, mw__sql_job *job) {
@@ -119,7 +118,7 @@ int mw__sql_lock_job(mw__sql_worker *worker, mw__sql_job *job) {
 }
 
 /* Held, and nobody waits: one guarded statement. */
-static void add_free(mw__sql_worker *worker, mw__sql_batch *batch, mw__sql_job *job) {
+static void add_free(const mw__sql_worker *worker, mw__sql_batch *batch, const mw__sql_job *job) {
     mw_sql_value params[6];
     name(worker, job, params);
     params[3] = mw__sql_int(job->token);

@@ -99,8 +99,6 @@ const mw_sql_driver mw__sqlite_driver = {
             .fresh_before = "excluded.",
             .fresh_after = "",
             .share = "",
-            .next_token = "token + 1",
-            .returning = " RETURNING token",
             .take = "ON CONFLICT (path) DO UPDATE SET token = token + 1, holder = excluded.holder, "
                     "handle = excluded.handle, value = excluded.value, since = excluded.since "
                     "WHERE holder = 0 AND waiters = 0 RETURNING token",

@@ -93,8 +93,8 @@ static int open_db(const mw_sql_driver_config *config, mw_sql_db **ret_db, mw_er
 static bool is_clients(const mw_sql_batch *batch) {
     for (size_t i = 0; i < batch->step_count; i++) {
         unsigned statement = batch->steps[i].statement;
-        if (statement == MW__SQL_TXN_MARK || statement == MW__SQL_LOCK_TAKE || statement == MW__SQL_LOCK_TAKE_ANY ||
-            statement == MW__SQL_LOCK_JOIN || statement == MW__SQL_LOCK_FREE || statement == MW__SQL_LEAVE_ROW)
+        if (statement == MW__SQL_TXN_MARK || statement == MW__SQL_LOCK_TAKE || statement == MW__SQL_LOCK_JOIN ||
+            statement == MW__SQL_LOCK_FREE || statement == MW__SQL_LEAVE_ROW)
             return true;
     }
     return false;
