@@ -1,6 +1,10 @@
 /* What another transaction is about to change while a statement of ours reads it: a guard is a locking read, or what it
  * saw is over before it counts. The other one is root's, in plain SQL, and ends when ours waits for it. */
+#include <pthread.h>
+
+#include "backends/mysql/driver.h"
 #include "rig.h"
+#include "sql/statements.h"
 
 #define SQL(...) spec_mysql_sql(&rig.server, __VA_ARGS__)
 
@@ -111,6 +115,49 @@ static void a_lock_whose_row_is_being_dropped_repeats_no_token(void) {
     CHECK(spi_await(&rig.a, &ticket.grants, 1));
     CHECK_INT(ticket.ticket.token, 41);
     spi_unlock(&rig.a, &ticket);
+}
+
+/* What an attempt that found the lock held makes sure of first; by itself, on a connection of its own. */
+static void *make_row(void *catalog) {
+    const mw_sql_value params[] = {{.type = MW_SQL_INT, .integer = id_of(&rig.a)},
+                                   {.type = MW_SQL_BYTES, .bytes = mw_str_of("/lock")},
+                                   {.type = MW_SQL_INT, .integer = 1},
+                                   {.type = MW_SQL_BYTES, .bytes = mw_str_of("")},
+                                   {.type = MW_SQL_INT},
+                                   {.type = MW_SQL_INT}};
+    mw_sql_step step = {.statement = MW__SQL_LOCK_ROW, .params = params, .param_count = 6};
+    mw_sql_batch batch = {.kind = MW_SQL_WRITE, .writes = true, .steps = &step, .step_count = 1};
+    mw_sql_driver_config config = {
+        .host = rig.host, .options = rig_options(quiet), .session_timeout = 600 * MW_SECOND, .catalog = catalog};
+    static int status;
+    mw_sql_db *db = NULL;
+    status = mw_mysql_driver.open(&config, &db, NULL);
+    if (!status)
+        status = mw_mysql_driver.connect(db, NULL);
+    if (!status)
+        status = mw_mysql_driver.run(db, &batch, NULL);
+    mw_mysql_driver.free(db);
+    return &status;
+}
+
+static void a_row_that_is_made_anew_starts_at_the_floor_of_tokens(void) {
+    static spi_ticket ticket;
+    mw_sql_statement *catalog = NULL;
+    pthread_t thread;
+    void *status = NULL;
+    int never = 0;
+    hold(&rig.a, &ticket, "/lock");
+    spi_unlock(&rig.a, &ticket);
+    CHECK_INT(mw__sql_catalog_new(&mw_mysql_driver, &catalog, NULL), MW_OK);
+    SQL("BEGIN; UPDATE mw_meta SET lock_floor = 40 WHERE id = 2; DELETE FROM mw_locks WHERE path = '/lock'");
+    CHECK_INT(pthread_create(&thread, NULL, make_row, catalog), 0);
+    bool waited = rig_run(waits, &never);
+    SQL("COMMIT");
+    CHECK_INT(pthread_join(thread, &status), 0);
+    mw__sql_catalog_free(catalog);
+    CHECK(waited);
+    CHECK_INT(*(int *)status, MW_OK);
+    CHECK_INT(SQL("SELECT token FROM mw_locks WHERE path = '/lock'"), 40);
 }
 
 /* ---- Guarded writes */
@@ -232,6 +279,7 @@ static const spec_case cases[] = {
     {"a session that is being ended does not queue", a_session_that_is_being_ended_does_not_queue},
     {"who joins while the holder is ended gets the lock", who_joins_while_the_holder_is_ended_gets_the_lock},
     {"a lock whose row is being dropped repeats no token", a_lock_whose_row_is_being_dropped_repeats_no_token},
+    {"a row that is made anew starts at the floor of tokens", a_row_that_is_made_anew_starts_at_the_floor_of_tokens},
     {"an old holder does not write while its lock changes hands",
      an_old_holder_does_not_write_while_its_lock_changes_hands},
     {"a lock does not change hands while its holder writes", a_lock_does_not_change_hands_while_its_holder_writes},
