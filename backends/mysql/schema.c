@@ -9,7 +9,6 @@
 
 #include "db.h"
 #include "dial.h"
-#include "errors.h"
 
 #define MARK "moonwatch schema "
 
@@ -73,8 +72,6 @@ static int check_rights_to_change(mw_sql_db *db, const mw_sql_schema *schema, in
         int status = mw_mysql_ask(db->mysql, "rights", probes[i], NULL, NULL, err);
         if (status == MW_EDENIED)
             return may_not(db, schema, version, err);
-        if (status && mw_mysql_is_gone(mysql_errno(db->mysql)))
-            return status;
     }
     return MW_OK;
 }
@@ -145,9 +142,7 @@ static int change_locked(mw_sql_db *db, const mw_sql_schema *schema, found_schem
         status = mw_sql_schema_judge(schema, &found->mark, db->where, err);
     if (status || version >= schema->version)
         return status;
-    /* A half without a mark is judged by its columns, by whoever may read it. */
-    if (!found->there || version)
-        status = check_rights_to_change(db, schema, version, err);
+    status = check_rights_to_change(db, schema, version, err);
     if (!status)
         status = version ? bring_up(db, schema, found, err) : make(db, schema, found, err);
     return status == MW_EDENIED ? may_not(db, schema, version, err) : status;
@@ -176,7 +171,7 @@ static bool is_about_the_change(int status) {
 /* Whoever finds tables that it knows how to use stays in service: a DBA has time until the morning. */
 static int make_do(mw_sql_db *db, const mw_sql_schema *schema, const found_schema *found, int status, mw_error *err) {
     int version = found->mark.version;
-    if (!version || version < schema->least || !is_about_the_change(status))
+    if (version < schema->least || !is_about_the_change(status))
         return status;
     if (!db->made_do)
         mw_log(db->host, MW_LOG_WARN, "mysql", "goes on with tables of schema %d: %s", version, err->message);
@@ -203,10 +198,9 @@ int mw_mysql_schema(mw_sql_db *db, const mw_sql_schema *schema, mw_error *err) {
     mw_error why = {0};
     int status = look(db, &found, &why);
     if (!status && found.mark.version < schema->version) {
-        found_schema before = found;
         status = lock_and_change(db, schema, &found, &why);
         if (status)
-            status = make_do(db, schema, &before, status, &why);
+            status = make_do(db, schema, &found, status, &why);
     } else if (!status) {
         status = mw_sql_schema_judge(schema, &found.mark, db->where, &why);
     }

@@ -83,6 +83,59 @@ static void what_was_done_and_not_marked_is_marked(void) {
     CHECK_TEXT(columns_and_indexes(), whole);
 }
 
+/* The same of a step that adds a column: no step of ours does so far. */
+static void a_column_that_was_added_and_not_marked_is_marked(void) {
+    static const char *const statements[] = {"ALTER TABLE mw_meta ADD COLUMN more BIGINT NOT NULL DEFAULT 0", NULL};
+    mw_error err = {0};
+    make_schema_1(false);
+    SQL("%s", statements[0]);
+    CHECK_INT(bring(schema_2(statements, 1, 2), NULL, &err), MW_OK);
+    CHECK_TEXT(mark(), "moonwatch schema 1..2 \n");
+}
+
+/* Whoever comes next begins where it ended. */
+static void the_steps_before_one_that_fails_are_marked(void) {
+    static const char *const first[] = {"CREATE TABLE mw_new (x BIGINT)", NULL}, *const second[] = {"NONSENSE", NULL};
+    static const mw_sql_upgrade steps[] = {{1, first}, {1, second}};
+    static const mw_sql_schema third = {3, 1, no_tables, steps, 2};
+    mw_error err = {0};
+    make_schema_1(false);
+    CHECK_INT(bring(&third, NULL, &err), MW_OK); /* it goes on with what there is */
+    CHECK_TEXT(mark(), "moonwatch schema 1..2 \n");
+}
+
+/* It takes longer than anybody waits: who can do without goes on, and changes nothing beside it. */
+static void who_finds_another_at_it_leaves_it_alone(void) {
+    make_schema_1(false);
+    SQL("DO GET_LOCK(CONCAT('moonwatch.', MD5('moonwatch')), 0)");
+    rig_open(&rig.a, (mw_option[]){{"session_timeout_ms", "900"}, {NULL, NULL}});
+    CHECK(spi_await_text(&rig.a, rig.log, "goes on with tables of schema 1: 127.0.0.1:"));
+    CHECK(strstr(rig.log, "another process is making the tables, or brings them up"));
+    CHECK_TEXT(mark(), "moonwatch schema 1 \n");
+    spi_close(&rig.a);
+    SQL("DO RELEASE_LOCK(CONCAT('moonwatch.', MD5('moonwatch')))");
+}
+
+static bool waits_its_turn(void *arg) {
+    return SQL("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%%GET_LOCK(%%' "
+               "AND ID <> CONNECTION_ID()") > 0;
+}
+
+/* The tables that it knew how to use are not there any more. */
+static void who_waited_for_one_too_new_for_it_stays_out(void) {
+    make_schema_1(false);
+    SQL("DO GET_LOCK(CONCAT('moonwatch.', MD5('moonwatch')), 0)");
+    CHECK_INT(spi_start(&rig.a, &rig_bench, rig.host, mw_backend_plugin(),
+                        rig_options((mw_option[]){{"session_timeout_ms", "600000"}, {NULL, NULL}}), NULL),
+              MW_OK);
+    CHECK(rig_run(waits_its_turn, NULL));
+    SQL("ALTER TABLE moonwatch.mw_meta COMMENT = 'moonwatch schema 9..9'; "
+        "DO RELEASE_LOCK(CONCAT('moonwatch.', MD5('moonwatch')))");
+    CHECK(spi_await(&rig.a, &rig.a.failed, 1));
+    CHECK_INT(rig.a.connected, 0);
+    spi_close(&rig.a);
+}
+
 /* Longer than the server and our connection let anything else take. */
 static void a_step_takes_the_time_that_it_takes(void) {
     static const char *const statements[] = {"CREATE TABLE mw_new AS SELECT SLEEP(3) AS cut_off", NULL};
@@ -97,11 +150,11 @@ static void *hang(void *db) {
     static const char *const statements[] = {"DO SLEEP(600)", NULL};
     static int status;
     mw_error err = {0};
-    status = mw_mysql_driver.schema(db, schema_2(statements, 1, 2), &err);
+    status = mw_mysql_driver.schema(db, schema_2(statements, 1, 1), &err);
     return &status;
 }
 
-/* As the registry is closed meanwhile. */
+/* As the registry is closed meanwhile: there is nothing to go on with. */
 static void a_step_ends_when_it_is_interrupted(void) {
     pthread_t thread;
     void *status = NULL;
@@ -112,6 +165,7 @@ static void a_step_ends_when_it_is_interrupted(void) {
     mw_mysql_driver.interrupt(db);
     CHECK_INT(pthread_join(thread, &status), 0);
     CHECK_INT(*(int *)status, MW_EDISCONNECTED);
+    CHECK(!strstr(rig.log, "goes on with"));
     mw_mysql_driver.free(db);
     SQL("KILL CONNECTION USER 'mwlog'"); /* the server itself notices later that nobody waits any more */
 }
@@ -173,6 +227,10 @@ static void half_of_an_older_schema_is_finished_as_ours(void) {
 static const spec_case cases[] = {
     {"what one killed midway left is finished", what_one_killed_midway_left_is_finished},
     {"what was done and not marked is marked", what_was_done_and_not_marked_is_marked},
+    {"a column that was added and not marked is marked", a_column_that_was_added_and_not_marked_is_marked},
+    {"the steps before one that fails are marked", the_steps_before_one_that_fails_are_marked},
+    {"who finds another at it leaves it alone", who_finds_another_at_it_leaves_it_alone},
+    {"who waited for one too new for it stays out", who_waited_for_one_too_new_for_it_stays_out},
     {"a step takes the time that it takes", a_step_takes_the_time_that_it_takes},
     {"a step ends when it is interrupted", a_step_ends_when_it_is_interrupted},
     {"who needs them brought up and may not says so", who_needs_them_brought_up_and_may_not_says_so},

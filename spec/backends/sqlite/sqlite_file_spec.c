@@ -87,6 +87,8 @@ static void refuses_a_foreign_database(void) {
     execute("CREATE TABLE mine (x)");
     expect_failure(MW_ECORRUPT, "another application");
     execute("INSERT INTO mine VALUES (1)"); /* untouched */
+    execute("DROP TABLE mine; PRAGMA user_version = 7");
+    expect_failure(MW_ECORRUPT, "another application"); /* which has no table yet */
 }
 
 static void refuses_a_newer_schema(void) {

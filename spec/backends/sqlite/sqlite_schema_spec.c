@@ -213,20 +213,48 @@ static int add_trace(sqlite3 *handle, const char **why, const struct sqlite3_api
     return sqlite3_trace_v2(handle, SQLITE_TRACE_STMT, on_statement, NULL);
 }
 
-static void who_comes_second_finds_it_done(void) {
+static int bring_ours(mw_error *err) {
     mw_sql_schema *schema = NULL;
+    CHECK_INT(mw__sql_schema_new(&mw__sqlite_driver.dialect, &schema, NULL), MW_OK);
+    int status = bring(schema, err);
+    mw__sql_schema_free(schema);
+    return status;
+}
+
+static int bring_second(mw_error *err) {
+    (void)sqlite3_auto_extension((void (*)(void))add_trace);
+    int status = bring_ours(err);
+    sqlite3_reset_auto_extension();
+    CHECK(!upgrade_by_another);
+    return status;
+}
+
+static void who_comes_second_finds_it_done(void) {
     mw_error err = {0};
     make_schema_1();
-    CHECK_INT(mw__sql_schema_new(&mw__sqlite_driver.dialect, &schema, NULL), MW_OK);
     CHECK_INT(mw_backend_plugin()->upgrade(1, &upgrade_by_another, NULL), MW_OK);
-    (void)sqlite3_auto_extension((void (*)(void))add_trace);
-    int status = bring(schema, &err);
-    sqlite3_reset_auto_extension();
-    mw__sql_schema_free(schema);
+    int status = bring_second(&err);
     CHECK_TEXT(err.message, "");
     CHECK_INT(status, MW_OK);
-    CHECK(!upgrade_by_another);
     CHECK_TEXT(ask("SELECT version FROM mw_schema"), "2 \n");
+}
+
+static void who_comes_second_and_is_too_old_by_then_stays_out(void) {
+    mw_error err = {0};
+    make_schema_1();
+    upgrade_by_another = strdup("PRAGMA user_version = 9");
+    CHECK_INT(bring_second(&err), MW_EUNSUPPORTED);
+    CHECK(strstr(err.message, "the tables have schema 9"));
+}
+
+static void what_is_up_to_date_waits_for_no_writer(void) {
+    sqlite3 *writer = NULL;
+    CHECK_INT(bring_ours(NULL), MW_OK);
+    CHECK_INT(sqlite3_open(bench.path, &writer), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(writer, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    int status = bring_ours(NULL);
+    (void)sqlite3_close(writer);
+    CHECK_INT(status, MW_OK);
 }
 
 static const char *const none[] = {NULL};
@@ -318,6 +346,7 @@ static void those_who_are_too_old_stay_out(void) {
     make_schema_1();
     CHECK_INT(bring(&third, &err), MW_OK);
     CHECK_TEXT(ask("PRAGMA user_version"), "3 \n");
+    CHECK_TEXT(ask("SELECT version FROM mw_schema"), "3 \n");
     CHECK_INT(bring(&second, &err), MW_EUNSUPPORTED);
     CHECK(strstr(err.message, "the tables have schema 3") && strstr(err.message, "this one knows schema 2"));
 }
@@ -356,6 +385,8 @@ static const spec_case cases[] = {
     {"two at once both succeed", two_at_once_both_succeed},
     {"an administrator brings it up", an_administrator_brings_it_up},
     {"who comes second finds it done", who_comes_second_finds_it_done},
+    {"who comes second and is too old by then stays out", who_comes_second_and_is_too_old_by_then_stays_out},
+    {"what is up to date waits for no writer", what_is_up_to_date_waits_for_no_writer},
     {"what one killed midway left is undone, and done", what_one_killed_midway_left_is_undone_and_done},
     {"those of the older schema go on, and come back", those_of_the_older_schema_go_on_and_come_back},
     {"those who are too old stay out", those_who_are_too_old_stay_out},
