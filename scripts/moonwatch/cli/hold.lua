@@ -80,9 +80,9 @@ function M.run(registry, hold, words, prefix)
     return code
 end
 
---- Whether what failed with `err` is held by a session that ran out. On MySQL that holds on until it is ended by a client
---- that was connected for a whole session timeout itself; commands that leave at once, one after another, would wait for
---- ever for that one. Other backends end it themselves, and may not list the sessions of others' clients.
+--- Whether what failed with `err` is held by a session that ran out. On MySQL that holds on until a client ends it
+--- that was connected for a whole session timeout itself; commands that leave at once, one after another, would wait
+--- for ever for that one. Other backends end it themselves, and may not list the sessions of others' clients.
 ---@param registry moonwatch.Registry
 ---@param path string
 ---@param err moonwatch.Error
