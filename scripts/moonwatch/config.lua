@@ -191,7 +191,11 @@ function M.parse(text, file, options)
     local list = roots.find(tree)
     self.remarks = roots.remarks(reader, tree, list)
     for _, root in ipairs(list) do
-        self:read_root(reader, root)
+        if #root.map > 0 then
+            reader:complain(reader:place(tree, root.name), "'%s': a mapping was expected, not a list", root.name)
+        else
+            self:read_root(reader, root)
+        end
     end
     if not self.registry then
         self:read_registry(reader, nil, "1:1")

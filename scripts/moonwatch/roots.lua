@@ -5,6 +5,7 @@ local M = {}
 
 ---@class moonwatch.ConfigRoot
 ---@field map table
+---@field name string?     nil: it is the whole file
 ---@field open boolean     what we do not know may stand beside
 
 --- The parts of the file that speak of us, and how strict to be with what stands beside.
@@ -14,7 +15,7 @@ function M.find(tree)
     local found = {}
     for _, name in ipairs { "moonwatch", "streampark" } do
         if type(tree[name]) == "table" then
-            found[#found + 1] = { map = tree[name], open = name == "streampark" }
+            found[#found + 1] = { map = tree[name], name = name, open = name == "streampark" }
         end
     end
     return #found > 0 and found or { { map = tree, open = false } }

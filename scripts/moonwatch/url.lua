@@ -167,7 +167,7 @@ function M.zookeeper(text)
     end
     local names = {}
     for i, item in ipairs(list) do
-        local host = item.host:find(":", 1, true) and "[" .. item.host .. "]" or item.host
+        local host = item.host:find "[:%%]" and "[" .. item.host .. "]" or item.host -- % begins a zone
         names[i] = ("%s:%d"):format(host, item.port)
     end
     return { servers = list, chroot = chroot, connect = table.concat(names, ",") }

@@ -135,6 +135,11 @@ scripts: {a: b}
             complaints "registry: {type: sqlite, sqlite: [a.lua]}")
     end)
 
+    it("complains about a list where all of ours was expected", function()
+        assert.same({ "conf/application.yaml:2:1: 'moonwatch': a mapping was expected, not a list" },
+            select(2, parse "other: 1\nmoonwatch:\n- node: {}\n"))
+    end)
+
     it("names what is missing", function()
         assert.same({ "conf/application.yaml:1:23: 'servers' is missing: host:port,..." },
             complaints "registry: {zookeeper: {}}")

@@ -71,6 +71,12 @@ describe("zookeeper connect string", function()
         assert.is_nil(url.zookeeper("a:1/").chroot)
     end)
 
+    it("writes in brackets what can only be read in them", function()
+        for _, text in ipairs { "[::1]:2181", "[fe80::1%2]:2181", "[e8%2]:2090" } do
+            assert.equal(text, url.zookeeper(text).connect)
+        end
+    end)
+
     it("reads a list, the chroot at the end of the last", function()
         assert.equal("a:2181,b:2181", url.zookeeper({ "a", "b/x" }).connect)
         assert.equal("/x", url.zookeeper({ "a", "b/x" }).chroot)
