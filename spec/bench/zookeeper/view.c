@@ -118,8 +118,7 @@ static void bench_requests(void) {
     count_requests("TreeCache", command);
 }
 
-/* The server takes from one to three times as long for the same, whoever asks: many rounds, and each is first in turn.
- */
+/* The server's own time for the same varies, whoever asks: many rounds, and each is first in turn. */
 void bench_view(world *w) {
     double floor_s[ROUNDS], ours[ROUNDS];
     for (int i = -1; i < ROUNDS; i++) { /* the first, on a server that is cold, is not counted */
